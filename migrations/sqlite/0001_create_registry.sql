@@ -53,10 +53,17 @@ CREATE TABLE registries (
     id              INTEGER PRIMARY KEY AUTOINCREMENT,
     organization_id INTEGER NOT NULL REFERENCES organizations (id),
     name            TEXT NOT NULL,
+    -- 'organization/registry/': followed by a repository's name, it orders as the full names do.
+    path            TEXT NOT NULL UNIQUE,
     visibility      TEXT NOT NULL,
     created_at      INTEGER NOT NULL,
+    -- Set when it is being deleted: its name is free again and its content goes bit by bit.
+    deleted_at      INTEGER,
     UNIQUE (organization_id, name)
 ) STRICT;
+
+CREATE INDEX registries_by_visibility ON registries (visibility, path);
+CREATE INDEX registries_deleted ON registries (deleted_at) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE organization_members (
     organization_id INTEGER NOT NULL REFERENCES organizations (id) ON DELETE CASCADE,
@@ -195,13 +202,14 @@ CREATE TABLE uploads (
 CREATE INDEX uploads_by_expiry ON uploads (expires_at);
 CREATE INDEX uploads_by_user ON uploads (user_id, completed);
 CREATE INDEX uploads_by_registry ON uploads (registry_id);
+CREATE INDEX uploads_by_object ON uploads (object_key);
 
 -- Lifecycle -----------------------------------------------------------------------------------------------
 
 -- What may have become garbage, and when to look. Nothing is removed without asking again then.
 CREATE TABLE review_queue (
     repository_id INTEGER NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
-    -- 'blob' or 'manifest'.
+    -- 'blob', 'orphan' (a manifest whose parent or subject went) or 'untagged' (a manifest without a tag).
     kind          TEXT NOT NULL,
     digest        TEXT NOT NULL,
     review_after  INTEGER NOT NULL,

@@ -91,7 +91,12 @@ impl Db {
     /// Answers whether the database can be read and written, for readiness checks.
     pub async fn probe(&self) -> Result<(), Error> {
         self.write(Durability::Relaxed, |transaction| {
-            Box::pin(async move { transaction.exec("UPDATE larder_schema SET version = version WHERE version < 0", &[]).await.map(|_| ()) })
+            Box::pin(async move {
+                transaction
+                    .exec("UPDATE larder_schema SET version = version WHERE version < 0", &[])
+                    .await
+                    .map(|_| ())
+            })
         })
         .await
     }

@@ -39,7 +39,10 @@ async fn i2_an_error_rolls_back_everything_of_its_write_and_nothing_else() {
     let failing = db.write::<(), Error, _>(Durability::Durable, |transaction| {
         Box::pin(async move {
             transaction
-                .exec("INSERT INTO users (username, email, created_at) VALUES ($1, $2, $3)", params!["bob", "b@x", 1_i64])
+                .exec(
+                    "INSERT INTO users (username, email, created_at) VALUES ($1, $2, $3)",
+                    params!["bob", "b@x", 1_i64],
+                )
                 .await?;
             Err(Error::NoRow)
         })
@@ -153,7 +156,10 @@ async fn a_database_of_a_newer_program_is_refused() {
     db.write::<u64, Error, _>(Durability::Durable, |transaction| {
         Box::pin(async move {
             transaction
-                .exec("INSERT INTO larder_schema (version, name, checksum) VALUES ($1, $2, $3)", params![9999_i64, "x", "y"])
+                .exec(
+                    "INSERT INTO larder_schema (version, name, checksum) VALUES ($1, $2, $3)",
+                    params![9999_i64, "x", "y"],
+                )
                 .await
         })
     })

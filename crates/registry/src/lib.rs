@@ -1,1 +1,108 @@
-//! registry
+//! What a registry does: push, pull, mount, tag, refer, delete, collect; organizations, registries, members.
+//!
+//! Use cases are methods of [`Registry`], grouped by resource. Each takes a [`Granted`] value, which only
+//! an authorization makes, so that no use case can reach something that was not authorized. Nothing here
+//! knows HTTP, and SQL lives in `store` alone.
+
+#[macro_use]
+mod crash;
+
+mod blob;
+mod catalog;
+mod collect;
+mod error;
+mod grant;
+mod manifest;
+mod referrer;
+mod scrub;
+mod store;
+mod tag;
+mod tenancy;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clock::Clock;
+use db::Db;
+
+use blob::parse_key as blob_key;
+pub use blob::{BlobContent, BlobStat, Mounted, Pushed, UploadStatus};
+pub use catalog::CatalogPage;
+pub use collect::Collected;
+pub use error::{Error, ErrorKind, What};
+pub use grant::{
+    Caller, Delete, Granted, MembersList, MembersManage, OrganizationDelete, OrganizationMembersList,
+    OrganizationMembersManage, OrganizationRead, Pull, Push, Refusal, RegistryCreate, RegistryManage,
+    RegistryRead, Right,
+};
+pub use manifest::{ManifestContent, ManifestPushed, ManifestStat};
+pub use referrer::{ReferrerPage, ReferrerQuery};
+pub use scrub::{ScrubReport, Suspect};
+pub use tag::TagPage;
+pub use tenancy::{MemberView, OrganizationView, RegistryView};
+
+/// What the operator may set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long an upload session that nobody writes to is kept.
+    pub upload_ttl: Duration,
+    /// Upload sessions that one user may have open at once.
+    pub open_uploads_per_user: u32,
+    /// How long the body of an upload may stand still before the request is given up.
+    pub body_stall: Duration,
+    /// How long something that may have become garbage is left alone. Pushes build from the bottom up, so
+    /// this has to be longer than a push takes.
+    pub grace: Duration,
+    /// How long bytes stay on disk after the last link to them went.
+    pub trash_delay: Duration,
+    /// Whether manifests without a tag, a parent or a subject are garbage too.
+    pub collect_untagged: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        Self {
+            upload_ttl: 24 * HOUR,
+            open_uploads_per_user: 1000,
+            body_stall: Duration::from_secs(60),
+            grace: 24 * HOUR,
+            trash_delay: HOUR,
+            collect_untagged: false,
+        }
+    }
+}
+
+/// The registry of one server. Clones share it.
+#[derive(Clone)]
+pub struct Registry(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    blobs: blobs::Store,
+    clock: Clock,
+    settings: Settings,
+}
+
+impl Registry {
+    /// A registry over an open database and an open blob store.
+    pub fn new(db: Db, blobs: blobs::Store, clock: Clock, settings: Settings) -> Self {
+        Self(Arc::new(Inner { db, blobs, clock, settings }))
+    }
+
+    fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    fn blobs(&self) -> &blobs::Store {
+        &self.0.blobs
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    fn now(&self) -> clock::Timestamp {
+        self.0.clock.now()
+    }
+}

@@ -29,7 +29,8 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) fn open(options: Options) -> Result<Self, Error> {
         let path = options.path;
-        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let mut connection =
+            connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         configure_writer(&connection).map_err(Error::from_sqlite)?;
         migrate::migrate(&mut connection, &path)?;
         let commits = Arc::new(AtomicU64::new(0));

@@ -121,7 +121,12 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: Connection, mut requests: mpsc::Receiver<Request>, strictest: Durability, commits: &AtomicU64) {
+fn run(
+    connection: Connection,
+    mut requests: mpsc::Receiver<Request>,
+    strictest: Durability,
+    commits: &AtomicU64,
+) {
     let mut transaction = Transaction { connection };
     let mut synced = true;
     let mut batch = Vec::with_capacity(BATCH);

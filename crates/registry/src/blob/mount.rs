@@ -1,0 +1,57 @@
+use oci::Digest;
+
+use crate::error::Error;
+use crate::grant::{Granted, Pull, Push};
+use crate::store::review::Kind;
+use crate::{Registry, store};
+
+/// How a mount ended. Not mounting is no error: the client then sends the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mounted {
+    /// The blob is in the repository now.
+    Yes,
+    /// The blob was not found in a place that the caller may pull from.
+    No,
+}
+
+impl Registry {
+    /// Links a blob that is in another repository which the caller may pull from. Without a source, any
+    /// such repository will do.
+    pub async fn blob_mount(
+        &self,
+        granted: &Granted<Push>,
+        digest: &Digest,
+        source: Option<&Granted<Pull>>,
+    ) -> Result<Mounted, Error> {
+        let source_id = match source.map(Granted::existing) {
+            Some(Err(_)) => return Ok(Mounted::No),
+            Some(Ok(id)) => Some(id),
+            None => None,
+        };
+        let user_id = granted.caller.user_id();
+        let (target, text) = (granted.resource.clone(), digest.as_str().to_owned());
+        let (now, grace) = (self.now(), self.settings().grace);
+        self.db()
+            .write(db::Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    let object = match source_id {
+                        Some(id) => store::blobs::blob_object_in(transaction, id, &text).await?,
+                        None => store::blobs::blob_find_pullable_in(transaction, &text, user_id).await?,
+                    };
+                    let Some(object_id) = object else { return Ok(Mounted::No) };
+                    let repository_id = store::repositories::repository_ensure_in(
+                        transaction,
+                        target.registry_id,
+                        target.name.repository(),
+                        now,
+                    )
+                    .await?;
+                    store::blobs::blob_link_in(transaction, repository_id, &text, object_id, now).await?;
+                    store::review::review_add_in(transaction, repository_id, Kind::Blob, &text, now + grace)
+                        .await?;
+                    Ok(Mounted::Yes)
+                })
+            })
+            .await
+    }
+}

@@ -1,0 +1,481 @@
+//! Upload sessions: bytes go straight to their final place while they are hashed; finishing an upload is
+//! one transaction and moves nothing.
+
+use blobs::{AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged};
+use bytes::Bytes;
+use futures_core::Stream;
+use oci::{Algorithm, Digest, UploadId};
+use uuid::Uuid;
+
+use super::pull::parse_key;
+use crate::error::{Error, ErrorKind, What};
+use crate::grant::{Granted, Push};
+use crate::store::review::Kind;
+use crate::store::uploads::UploadRow;
+use crate::{Registry, store};
+
+/// How long a finished session still answers, for a client that lost the first answer.
+const COMPLETED_TTL: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// Where an upload stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadStatus {
+    /// The session's identifier.
+    pub id: UploadId,
+    /// Bytes received so far.
+    pub offset: u64,
+}
+
+/// How a push of a whole blob in one request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// The blob is in the repository.
+    Stored,
+    /// The request carried no bytes, so it only opened a session.
+    Session(UploadStatus),
+}
+
+/// A session that this request alone may write to.
+struct OpenUpload {
+    row: UploadRow,
+    staged: Staged,
+    key: ObjectKey,
+}
+
+/// What a request does with a session after its body.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Wait,
+    Finish,
+}
+
+impl Registry {
+    /// Opens an upload session.
+    pub async fn upload_start(
+        &self,
+        granted: &Granted<Push>,
+        algorithm: Option<Algorithm>,
+    ) -> Result<UploadStatus, Error> {
+        let hashes = match algorithm {
+            Some(Algorithm::Sha512) => Hashes::Both,
+            Some(Algorithm::Sha256) | None => Hashes::Sha256,
+        };
+        let uuid = Uuid::new_v4().hyphenated().to_string();
+        let row = UploadRow {
+            registry_id: granted.resource.registry_id,
+            repository_name: granted.name().repository().to_owned(),
+            user_id: granted.caller.user_id(),
+            object_key: ObjectKey::random().to_string(),
+            offset: 0,
+            hash_state: ContentHash::new(hashes).to_bytes(),
+            completed: None,
+            expires_at: (self.now() + self.settings().upload_ttl).as_millis(),
+        };
+        let id: UploadId = uuid
+            .parse()
+            .map_err(|error: oci::UploadIdError| Error::unavailable("cannot name an upload", error))?;
+        let limit = self.settings().open_uploads_per_user;
+        self.db()
+            .write(db::Durability::Relaxed, move |transaction| {
+                Box::pin(async move {
+                    let open = store::uploads::uploads_open_in(transaction, row.user_id, limit).await?;
+                    if open >= i64::from(limit) {
+                        return Err(Error::new(
+                            ErrorKind::Busy { retry_after: std::time::Duration::from_secs(60) },
+                            format!(
+                                "{open} uploads of this user are open, which is the limit; finish or cancel \
+                                 some, or wait for them to expire"
+                            ),
+                        ));
+                    }
+                    store::uploads::upload_insert_in(transaction, &uuid, &row).await?;
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(UploadStatus { id, offset: 0 })
+    }
+
+    /// Where a session stands.
+    pub async fn upload_status(&self, granted: &Granted<Push>, id: &UploadId) -> Result<UploadStatus, Error> {
+        let row = self.upload_row(granted, id).await?;
+        if row.completed.is_some() {
+            return Err(unknown(id));
+        }
+        Ok(UploadStatus { id: id.clone(), offset: row.offset })
+    }
+
+    /// Ends a session and throws its bytes away.
+    pub async fn upload_cancel(&self, granted: &Granted<Push>, id: &UploadId) -> Result<(), Error> {
+        self.upload_row(granted, id).await?;
+        if self.upload_abandon(id).await? { Ok(()) } else { Err(unknown(id)) }
+    }
+
+    /// Appends a request's body to a session. With `start`, the body has to begin exactly there.
+    pub async fn upload_append<S, E>(
+        &self,
+        granted: &Granted<Push>,
+        id: &UploadId,
+        start: Option<u64>,
+        body: S,
+    ) -> Result<UploadStatus, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let mut upload = self.upload_open(granted, id).await?;
+        check_start(&upload.row, start)?;
+        self.append(&mut upload, id, body, Then::Wait).await?;
+        Ok(UploadStatus { id: id.clone(), offset: upload.row.offset })
+    }
+
+    /// Appends what the closing request still carries and makes the whole a blob of the repository.
+    pub async fn upload_finish<S, E>(
+        &self,
+        granted: &Granted<Push>,
+        id: &UploadId,
+        start: Option<u64>,
+        digest: &Digest,
+        body: S,
+    ) -> Result<(), Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let row = self.upload_row(granted, id).await?;
+        if let Some(completed) = row.completed {
+            // The first answer was lost on its way, and the client asks again.
+            return if completed == digest.as_str() { Ok(()) } else { Err(unknown(id)) };
+        }
+        let mut upload = self.upload_open(granted, id).await?;
+        check_start(&upload.row, start)?;
+        self.append(&mut upload, id, body, Then::Finish).await?;
+        self.finish(granted, id, upload, digest).await
+    }
+
+    /// A whole blob in one request. An empty body for content that is not empty only opens a session.
+    pub async fn blob_push<S, E>(
+        &self,
+        granted: &Granted<Push>,
+        digest: &Digest,
+        body: S,
+    ) -> Result<Pushed, Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let status = self.upload_start(granted, Some(digest.algorithm())).await?;
+        let mut upload = self.upload_open(granted, &status.id).await?;
+        let received = self.append(&mut upload, &status.id, body, Then::Finish).await;
+        if let Err(error) = received {
+            // Nobody knows the session, so nobody can go on with it.
+            drop(upload);
+            self.upload_abandon(&status.id).await?;
+            return Err(error);
+        }
+        if upload.row.offset == 0 && !digest.matches(b"") {
+            return Ok(Pushed::Session(status));
+        }
+        self.finish(granted, &status.id, upload, digest).await.map(|()| Pushed::Stored)
+    }
+
+    /// The session, if it belongs to this caller and this repository. Anybody else's does not exist.
+    async fn upload_row(&self, granted: &Granted<Push>, id: &UploadId) -> Result<UploadRow, Error> {
+        store::uploads::upload_get(self.db(), id.as_str())
+            .await?
+            .filter(|row| {
+                row.registry_id == granted.resource.registry_id
+                    && row.repository_name == granted.name().repository()
+                    && row.user_id == granted.caller.user_id()
+                    && row.expires_at > self.now().as_millis()
+            })
+            .ok_or_else(|| unknown(id))
+    }
+
+    /// Takes the session for writing. The lock is on the object's file, so it holds between processes too
+    /// and goes with the process that has it.
+    async fn upload_open(&self, granted: &Granted<Push>, id: &UploadId) -> Result<OpenUpload, Error> {
+        let before = self.upload_row(granted, id).await?;
+        if before.completed.is_some() {
+            return Err(unknown(id));
+        }
+        let key = parse_key(&before.object_key)?;
+        let staged = match self.blobs().stage(&key).await {
+            Ok(staged) => staged,
+            Err(StageError::Busy) => {
+                return Err(out_of_order(before.offset, "another request is writing to it"));
+            }
+            Err(StageError::Full) => return Err(storage_full()),
+            Err(error @ StageError::Io(_)) => return Err(storage_failed(error)),
+        };
+        // Only what is read under the lock counts: another request may just have ended.
+        match self.upload_row(granted, id).await {
+            Ok(row) if row.completed.is_none() => Ok(OpenUpload { row, staged, key }),
+            _ => {
+                // Taking the lock may have made the file anew after a cancel; an object stays.
+                drop(staged);
+                self.discard(&key).await?;
+                Err(unknown(id))
+            }
+        }
+    }
+
+    async fn append<S, E>(
+        &self,
+        upload: &mut OpenUpload,
+        id: &UploadId,
+        body: S,
+        then: Then,
+    ) -> Result<(), Error>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let from = upload.row.offset;
+        let hash = ContentHash::from_bytes(&upload.row.hash_state).map_err(|error| {
+            Error::unavailable("the server cannot read this upload's state; cancel it and begin again", error)
+        })?;
+        let limits = AppendLimits { length: None, idle: self.settings().body_stall };
+        let appended = upload.staged.append(hash, limits, body).await;
+        let failure = match appended.outcome {
+            AppendOutcome::Complete => None,
+            AppendOutcome::BodyFailed(error) => Some((
+                ErrorKind::BodyIncomplete,
+                format!(
+                    "the request's body ended early ({error}); the upload keeps what came, go on from there"
+                ),
+            )),
+            AppendOutcome::Stalled => Some((
+                ErrorKind::BodyIncomplete,
+                format!(
+                    "no data came for {} seconds; the upload keeps what came, go on from there",
+                    self.settings().body_stall.as_secs()
+                ),
+            )),
+            AppendOutcome::TooLong => {
+                Some((ErrorKind::SizeMismatch, "the request's body is longer than it declared".to_owned()))
+            }
+            AppendOutcome::Full => return Err(storage_full()),
+            AppendOutcome::Lost => {
+                self.upload_abandon(id).await?;
+                return Err(unknown(id));
+            }
+            AppendOutcome::Io(error) => return Err(storage_failed(error)),
+        };
+        let to = from + appended.written;
+        let hash_state = appended.hash.to_bytes();
+        // A session that ends with this request has no use for a record of where it stood.
+        if to > from && (failure.is_some() || then == Then::Wait) {
+            // Bytes before the row: a row must never promise bytes that a power cut takes away.
+            upload.staged.sync().await.map_err(sync_failed)?;
+            let (text, state) = (id.as_str().to_owned(), hash_state.clone());
+            let expires_at = self.now() + self.settings().upload_ttl;
+            crash_point!("registry::upload_before_advance");
+            let advanced = self
+                .db()
+                .write::<u64, Error, _>(db::Durability::Relaxed, move |transaction| {
+                    Box::pin(async move {
+                        Ok(store::uploads::upload_advance_in(transaction, &text, from, to, state, expires_at)
+                            .await?)
+                    })
+                })
+                .await?;
+            if advanced == 0 {
+                return Err(unknown(id));
+            }
+        }
+        upload.row.offset = to;
+        upload.row.hash_state = hash_state;
+        failure.map_or(Ok(()), |(kind, message)| Err(Error::new(kind, message)))
+    }
+
+    /// From a session's bytes to a blob of the repository.
+    async fn finish(
+        &self,
+        granted: &Granted<Push>,
+        id: &UploadId,
+        upload: OpenUpload,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        let OpenUpload { row, mut staged, key } = upload;
+        let mut hash = ContentHash::from_bytes(&row.hash_state).map_err(|error| {
+            Error::unavailable("the server cannot read this upload's state; cancel it and begin again", error)
+        })?;
+        if digest.algorithm() == Algorithm::Sha512 && hash.hashes() == Hashes::Sha256 {
+            // The client names SHA-512 only now; most never do, so nobody pays for it in advance.
+            hash = staged.rehash(row.offset, Hashes::Both).await.map_err(storage_failed)?;
+        }
+        let finished = hash.finish();
+        let actual = actual_digest(&finished, digest.algorithm());
+        if actual != *digest {
+            drop(staged);
+            self.upload_abandon(id).await?;
+            return Err(Error::new(
+                ErrorKind::DigestMismatch,
+                format!(
+                    "the content hashes to {actual} and not to {digest}; the upload is discarded, send it again"
+                ),
+            ));
+        }
+        crash_point!("registry::upload_before_sync");
+        staged.sync().await.map_err(sync_failed)?;
+        crash_point!("registry::upload_before_commit");
+        self.commit(granted, id, &key, digest, finished).await?;
+        crash_point!("registry::upload_after_commit");
+        Ok(())
+    }
+
+    async fn commit(
+        &self,
+        granted: &Granted<Push>,
+        id: &UploadId,
+        key: &ObjectKey,
+        digest: &Digest,
+        finished: Finished,
+    ) -> Result<(), Error> {
+        // When the disk lost what an earlier upload stored, these bytes take its place.
+        let lost = match store::blobs::object_by_sha256(self.db(), finished.sha256).await? {
+            Some((_, stored, size)) if stored != key.as_str() => {
+                self.blobs().size(&parse_key(&stored)?).await.map_err(storage_failed)? != Some(size)
+            }
+            _ => false,
+        };
+        let (target, key) = (granted.resource.clone(), key.to_string());
+        let (id, digest) = (id.clone(), digest.as_str().to_owned());
+        let (now, grace, trash_delay) = (self.now(), self.settings().grace, self.settings().trash_delay);
+        self.db()
+            .write(db::Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    let row = store::uploads::upload_get_in(transaction, id.as_str()).await?;
+                    if row.is_none_or(|row| row.completed.is_some()) {
+                        return Err(unknown(&id));
+                    }
+                    let object_id = match store::blobs::object_by_sha256_in(transaction, finished.sha256)
+                        .await?
+                    {
+                        None => {
+                            store::blobs::object_insert_in(
+                                transaction,
+                                &key,
+                                finished.size,
+                                finished.sha256,
+                                finished.sha512,
+                                now,
+                            )
+                            .await?
+                        }
+                        Some((object_id, stored, _)) => {
+                            let loser = if lost {
+                                store::blobs::object_rekey_in(transaction, object_id, &key).await?;
+                                stored
+                            } else {
+                                key
+                            };
+                            store::trash::trash_add_in(transaction, &loser, now + trash_delay).await?;
+                            if let Some(sha512) = finished.sha512 {
+                                store::blobs::object_sha512_set_in(transaction, object_id, sha512).await?;
+                            }
+                            object_id
+                        }
+                    };
+                    let repository_id = store::repositories::repository_ensure_in(
+                        transaction,
+                        target.registry_id,
+                        target.name.repository(),
+                        now,
+                    )
+                    .await?;
+                    store::blobs::blob_link_in(transaction, repository_id, &digest, object_id, now).await?;
+                    store::review::review_add_in(
+                        transaction,
+                        repository_id,
+                        Kind::Blob,
+                        &digest,
+                        now + grace,
+                    )
+                    .await?;
+                    let answers_until = now + COMPLETED_TTL;
+                    store::uploads::upload_complete_in(transaction, id.as_str(), &digest, answers_until)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Ends a session that is not complete. `false` when there is none.
+    async fn upload_abandon(&self, id: &UploadId) -> Result<bool, Error> {
+        let (text, now) = (id.as_str().to_owned(), self.now());
+        self.db()
+            .write(db::Durability::Relaxed, move |transaction| {
+                Box::pin(async move {
+                    let Some(key) = store::uploads::upload_abandon_in(transaction, &text).await? else {
+                        return Ok(false);
+                    };
+                    store::trash::trash_add_in(transaction, &key, now).await?;
+                    Ok(true)
+                })
+            })
+            .await
+    }
+
+    async fn discard(&self, key: &ObjectKey) -> Result<(), Error> {
+        let (key, now) = (key.to_string(), self.now());
+        self.db()
+            .write(db::Durability::Relaxed, move |transaction| {
+                Box::pin(async move {
+                    store::trash::trash_add_in(transaction, &key, now).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+fn actual_digest(finished: &Finished, algorithm: Algorithm) -> Digest {
+    match (algorithm, &finished.sha512) {
+        (Algorithm::Sha512, Some(sha512)) => Digest::from_hash(Algorithm::Sha512, sha512),
+        _ => Digest::from_hash(Algorithm::Sha256, &finished.sha256),
+    }
+}
+
+fn check_start(row: &UploadRow, start: Option<u64>) -> Result<(), Error> {
+    match start {
+        Some(start) if start != row.offset => {
+            Err(out_of_order(row.offset, &format!("this chunk begins at byte {start}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn out_of_order(offset: u64, why: &str) -> Error {
+    Error::new(
+        ErrorKind::OutOfOrder { offset },
+        format!("the upload stands at byte {offset} and {why}; ask for its status and go on from there"),
+    )
+}
+
+fn unknown(id: &UploadId) -> Error {
+    Error::not_found(
+        What::Upload,
+        format!("upload {} is unknown in this repository or has expired; start a new one", id.as_str()),
+    )
+}
+
+fn storage_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::unavailable("the server cannot write to its storage; try again in a moment", error)
+}
+
+fn storage_full() -> Error {
+    Error::new(
+        ErrorKind::StorageFull,
+        "the server's disk is full; ask its operator to free space, then push again",
+    )
+}
+
+fn sync_failed(error: blobs::SyncError) -> Error {
+    match error {
+        blobs::SyncError::Full => storage_full(),
+        error @ (blobs::SyncError::Lost | blobs::SyncError::Io(_)) => storage_failed(error),
+    }
+}

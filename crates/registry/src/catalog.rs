@@ -1,0 +1,72 @@
+//! The list of repositories over all registries that a caller may pull from.
+
+use crate::error::Error;
+use crate::grant::Caller;
+use crate::{Registry, store};
+
+/// Repositories in one page when the client asks for no fewer, and at most.
+const PAGE: usize = 1000;
+/// Registries looked at in one step.
+const REGISTRIES: u32 = 100;
+
+/// Some repositories by full name, in byte order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogPage {
+    /// The full names.
+    pub repositories: Vec<String>,
+    /// The name to go on after, when there are more.
+    pub next: Option<String>,
+}
+
+impl Registry {
+    /// Up to `limit` repositories after `last` that the caller may pull from.
+    pub async fn catalog(
+        &self,
+        caller: &Caller,
+        limit: Option<u64>,
+        last: Option<&str>,
+    ) -> Result<CatalogPage, Error> {
+        let limit = limit.map_or(PAGE, |limit| usize::try_from(limit).unwrap_or(PAGE).min(PAGE));
+        let mut found: Vec<String> = Vec::new();
+        if limit == 0 {
+            return Ok(CatalogPage { repositories: found, next: None });
+        }
+        let last = last.unwrap_or_default();
+        // `last` is a full name; the registry that it is in begins the list again, after it.
+        let mut from = match last.match_indices('/').nth(1) {
+            Some((slash, _)) => last[..=slash].to_owned(),
+            None => last.to_owned(),
+        };
+        loop {
+            let registries = self.registries_visible(caller, &from).await?;
+            let Some((_, furthest)) = registries.last().cloned() else { break };
+            for (id, path) in &registries {
+                let after = last.strip_prefix(path.as_str()).unwrap_or_default();
+                let wanted = u32::try_from(limit + 1 - found.len()).unwrap_or(u32::MAX);
+                let names = store::repositories::repositories_list(self.db(), *id, after, wanted).await?;
+                found.extend(names.into_iter().map(|(name,)| format!("{path}{name}")));
+                if found.len() > limit {
+                    found.truncate(limit);
+                    return Ok(CatalogPage { next: found.last().cloned(), repositories: found });
+                }
+            }
+            // The next path in byte order after the furthest one.
+            from = format!("{furthest}\0");
+        }
+        Ok(CatalogPage { repositories: found, next: None })
+    }
+
+    async fn registries_visible(
+        &self,
+        caller: &Caller,
+        from: &str,
+    ) -> Result<Vec<store::tenancy::VisibleRegistry>, Error> {
+        let mut visible =
+            store::tenancy::registries_of_user(self.db(), caller.user_id(), from, REGISTRIES).await?;
+        visible.extend(store::tenancy::registries_public(self.db(), from, REGISTRIES).await?);
+        visible.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
+        visible.dedup();
+        visible.truncate(REGISTRIES as usize);
+        Ok(visible)
+    }
+}

@@ -1,0 +1,317 @@
+//! From a name to a capability: the one place where a caller's rights are asked.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use access::scope::evaluate;
+use access::{Action, Facts, ManagementAction, Operation, Principal, Role, ScopeGrant, ScopeVerdict, decide};
+use oci::{OrganizationName, RegistryName, RepositoryName};
+
+use crate::error::{Error, What};
+use crate::{Registry, store};
+
+/// Who is asking, and what their credentials limit them to.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who is asking.
+    pub principal: Principal,
+    /// What the credential was cut down to; `None` when it is good for everything that its owner may do.
+    pub limit: Option<Arc<[ScopeGrant]>>,
+}
+
+impl Caller {
+    /// The name that the record keeps for what this caller does.
+    pub(crate) fn actor(&self) -> String {
+        self.principal.user().map_or_else(|| "anonymous".to_owned(), |user| user.name.to_string())
+    }
+
+    pub(crate) fn user_id(&self) -> i64 {
+        // No user has the number 0, so an anonymous caller matches no membership.
+        self.principal.user_id().unwrap_or(0)
+    }
+}
+
+/// A right that an authorization can grant.
+pub trait Right: sealed::Sealed {
+    /// What the right is over.
+    type Resource;
+    /// What is asked of [`access::decide`].
+    const OPERATION: Operation;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! rights {
+    ($($(#[$doc:meta])* $name:ident over $resource:ty = $operation:expr;)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub enum $name {}
+            impl sealed::Sealed for $name {}
+            impl Right for $name {
+                type Resource = $resource;
+                const OPERATION: Operation = $operation;
+            }
+        )+
+    };
+}
+
+rights! {
+    /// Read a repository's content.
+    Pull over Repository = Operation::Content(Action::Pull);
+    /// Write a repository's content.
+    Push over Repository = Operation::Content(Action::Push);
+    /// Delete a repository's content.
+    Delete over Repository = Operation::Content(Action::Delete);
+    /// See an organization.
+    OrganizationRead over Organization = Operation::Management(ManagementAction::OrganizationRead);
+    /// Delete an organization.
+    OrganizationDelete over Organization = Operation::Management(ManagementAction::OrganizationDelete);
+    /// See the members of an organization.
+    OrganizationMembersList over Organization =
+        Operation::Management(ManagementAction::OrganizationMembersList);
+    /// Change the members of an organization.
+    OrganizationMembersManage over Organization =
+        Operation::Management(ManagementAction::OrganizationMembersManage);
+    /// Create a registry in an organization.
+    RegistryCreate over Organization = Operation::Management(ManagementAction::RegistryCreate);
+    /// See a registry.
+    RegistryRead over RegistryPlace = Operation::Management(ManagementAction::RegistryRead);
+    /// Change or delete a registry.
+    RegistryManage over RegistryPlace = Operation::Management(ManagementAction::RegistryManage);
+    /// See the members of a registry.
+    MembersList over RegistryPlace = Operation::Management(ManagementAction::RegistryMembersList);
+    /// Change the members of a registry.
+    MembersManage over RegistryPlace = Operation::Management(ManagementAction::RegistryMembersManage);
+}
+
+/// Where a repository is. It need not exist yet: a push creates it.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    pub(crate) registry_id: i64,
+    pub(crate) id: Option<i64>,
+    pub(crate) name: RepositoryName,
+}
+
+/// An organization that exists.
+#[derive(Clone, Debug)]
+pub struct Organization {
+    pub(crate) id: i64,
+    pub(crate) name: OrganizationName,
+}
+
+/// A registry that exists.
+#[derive(Clone, Debug)]
+pub struct RegistryPlace {
+    pub(crate) id: i64,
+    pub(crate) organization: OrganizationName,
+    pub(crate) name: RegistryName,
+}
+
+/// Proof that a caller was authorized for the right `R` over one resource. Use cases take it, and only the
+/// authorization makes it.
+#[derive(Debug)]
+pub struct Granted<R: Right> {
+    pub(crate) resource: R::Resource,
+    pub(crate) caller: Caller,
+    right: PhantomData<R>,
+}
+
+impl<R: Right> Granted<R> {
+    fn new(resource: R::Resource, caller: &Caller) -> Self {
+        Self { resource, caller: caller.clone(), right: PhantomData }
+    }
+}
+
+impl<R: Right<Resource = Repository>> Granted<R> {
+    /// The repository's full name.
+    pub fn name(&self) -> &RepositoryName {
+        &self.resource.name
+    }
+
+    /// The repository's row, or the honest "not there" that whoever holds a right to it may hear.
+    pub(crate) fn existing(&self) -> Result<i64, Error> {
+        self.resource.id.ok_or_else(|| {
+            Error::not_found(
+                What::Repository,
+                format!("repository {} does not exist; the first push to it creates it", self.resource.name),
+            )
+        })
+    }
+}
+
+/// Why a caller was turned away, and with it how much the answer may tell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The credentials say nothing about this right; better ones may.
+    #[error("authentication is required: sign in, or ask the token service for this scope")]
+    Unasked,
+    /// The caller may not know whether it exists.
+    #[error(
+        "{what} does not exist, or {who} may not {verb} it; check the name, or ask an administrator of the \
+         organization for access"
+    )]
+    Hidden {
+        /// What was named, as it was named.
+        what: String,
+        /// Who asked.
+        who: String,
+        /// What was asked.
+        verb: &'static str,
+    },
+    /// The caller may see it but not do this.
+    #[error("{who} may not {verb} {what}; it takes the role {role}, which an administrator of it can give")]
+    RoleTooLow {
+        /// What was named.
+        what: String,
+        /// Who asked.
+        who: String,
+        /// What was asked.
+        verb: &'static str,
+        /// The lowest role that would do.
+        role: Role,
+    },
+}
+
+impl Registry {
+    /// Asks for a right over a repository's content.
+    pub async fn authorize<R>(&self, caller: &Caller, name: &RepositoryName) -> Result<Granted<R>, Error>
+    where
+        R: Right<Resource = Repository>,
+    {
+        let found = store::tenancy::repository_resolve(self.db(), name, caller.user_id()).await?;
+        let Operation::Content(action) = R::OPERATION else {
+            unreachable!("a right over a repository is a right over content")
+        };
+        match caller.limit.as_deref().map(|grants| evaluate(grants, name.as_str(), action)) {
+            None | Some(ScopeVerdict::Granted) => {}
+            Some(ScopeVerdict::Silent) => return Err(Refusal::Unasked.into()),
+            Some(ScopeVerdict::Denied) => return Err(refuse::<R>(caller, name.as_str(), &found.facts).into()),
+        }
+        // Without credentials every answer is the same question for some, whatever exists.
+        if caller.principal.is_anonymous() && caller.limit.is_none() {
+            return Err(Refusal::Unasked.into());
+        }
+        if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
+            return Err(refuse::<R>(caller, name.as_str(), &found.facts).into());
+        }
+        let Some(registry_id) = found.registry_id else {
+            return Err(registry_missing(name.organization(), name.registry()));
+        };
+        Ok(Granted::new(Repository { registry_id, id: found.repository_id, name: name.clone() }, caller))
+    }
+
+    /// Which of `actions` the principal may do on the repository now, for a token that will say so.
+    pub async fn evaluate(
+        &self,
+        principal: &Principal,
+        name: &RepositoryName,
+        actions: access::ActionSet,
+    ) -> Result<access::ActionSet, Error> {
+        let found =
+            store::tenancy::repository_resolve(self.db(), name, principal.user_id().unwrap_or(0)).await?;
+        Ok(actions.iter().filter(|action| decide(principal, *action, &found.facts).is_allowed()).collect())
+    }
+
+    /// Asks for a right over an organization.
+    pub async fn authorize_organization<R>(
+        &self,
+        caller: &Caller,
+        name: &OrganizationName,
+    ) -> Result<Granted<R>, Error>
+    where
+        R: Right<Resource = Organization>,
+    {
+        let found = store::tenancy::organization_resolve(self.db(), name, caller.user_id()).await?;
+        // Being a system admin must not tell whether it exists any sooner than the row does.
+        match (decide(&caller.principal, R::OPERATION, &found.facts).is_allowed(), found.id) {
+            (true, Some(id)) => Ok(Granted::new(Organization { id, name: name.clone() }, caller)),
+            (true, None) => Err(Error::not_found(
+                What::Organization,
+                format!("organization {name} does not exist; create it first"),
+            )),
+            (false, _) => Err(refuse_seen::<R>(
+                caller,
+                name.as_str(),
+                decide(&caller.principal, ManagementAction::OrganizationRead, &found.facts).is_allowed()
+                    && found.id.is_some(),
+            )
+            .into()),
+        }
+    }
+
+    /// Asks for a right over a registry.
+    pub async fn authorize_registry<R>(
+        &self,
+        caller: &Caller,
+        organization: &OrganizationName,
+        name: &RegistryName,
+    ) -> Result<Granted<R>, Error>
+    where
+        R: Right<Resource = RegistryPlace>,
+    {
+        let found = store::tenancy::registry_resolve(self.db(), organization, name, caller.user_id()).await?;
+        let path = format!("{organization}/{name}");
+        if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
+            let readable =
+                decide(&caller.principal, ManagementAction::RegistryRead, &found.facts).is_allowed();
+            return Err(refuse_seen::<R>(caller, &path, readable).into());
+        }
+        let Some(id) = found.registry_id else {
+            return Err(registry_missing(organization.as_str(), name.as_str()));
+        };
+        let place = RegistryPlace { id, organization: organization.clone(), name: name.clone() };
+        Ok(Granted::new(place, caller))
+    }
+}
+
+fn registry_missing(organization: &str, registry: &str) -> Error {
+    Error::not_found(
+        What::Registry,
+        format!(
+            "registry {registry} does not exist in organization {organization}; an administrator of the \
+             organization can create it"
+        ),
+    )
+}
+
+fn refuse<R: Right>(caller: &Caller, what: &str, facts: &Facts) -> Refusal {
+    refuse_seen::<R>(caller, what, decide(&caller.principal, Action::Pull, facts).is_allowed())
+}
+
+/// What a refused caller hears: the one place that decides how much.
+fn refuse_seen<R: Right>(caller: &Caller, what: &str, may_see: bool) -> Refusal {
+    let who = match caller.principal.user() {
+        Some(user) => format!("user {}", user.name),
+        None => "an anonymous caller".to_owned(),
+    };
+    let verb = match R::OPERATION {
+        Operation::Content(Action::Pull) => "pull from",
+        Operation::Content(Action::Push) => "push to",
+        Operation::Content(Action::Delete) => "delete from",
+        Operation::Management(
+            ManagementAction::OrganizationRead
+            | ManagementAction::RegistryRead
+            | ManagementAction::OrganizationMembersList
+            | ManagementAction::RegistryMembersList,
+        ) => "see",
+        Operation::Management(_) | Operation::Instance(_) => "manage",
+    };
+    let what = what.to_owned();
+    if !may_see {
+        return Refusal::Hidden { what, who, verb };
+    }
+    let role = match R::OPERATION {
+        Operation::Content(Action::Pull)
+        | Operation::Management(
+            ManagementAction::OrganizationRead
+            | ManagementAction::RegistryRead
+            | ManagementAction::OrganizationMembersList,
+        ) => Role::Viewer,
+        Operation::Content(_) | Operation::Management(ManagementAction::RegistryMembersList) => Role::Writer,
+        Operation::Management(_) | Operation::Instance(_) => Role::Admin,
+    };
+    Refusal::RoleTooLow { what, who, verb, role }
+}

@@ -1,0 +1,102 @@
+use oci::{Digest, Reference, Tag};
+
+use super::pull::unknown;
+use crate::collect::{Removal, manifest_remove_in};
+use crate::error::{Error, ErrorKind};
+use crate::grant::{Delete, Granted};
+use crate::store::review::Kind;
+use crate::{Registry, store};
+
+impl Registry {
+    /// Deletes a tag, or a manifest with all its tags. A manifest that an index names stays: the index was
+    /// acknowledged as complete.
+    pub async fn manifest_delete(
+        &self,
+        granted: &Granted<Delete>,
+        reference: &Reference,
+    ) -> Result<(), Error> {
+        match reference {
+            Reference::Tag(tag) => self.tag_delete(granted, tag).await,
+            Reference::Digest(digest) => self.manifest_delete_by_digest(granted, digest).await,
+        }
+    }
+
+    async fn tag_delete(&self, granted: &Granted<Delete>, tag: &Tag) -> Result<(), Error> {
+        let repository_id = granted.existing()?;
+        let (name, tag, actor) = (granted.name().clone(), tag.clone(), granted.caller.actor());
+        let (now, grace) = (self.now(), self.settings().grace);
+        let collect_untagged = self.settings().collect_untagged;
+        self.db()
+            .write(db::Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    let Some((_, digest)) =
+                        store::tags::tag_get_in(transaction, repository_id, tag.as_str()).await?
+                    else {
+                        return Err(unknown(&name, &Reference::Tag(tag)));
+                    };
+                    store::tags::tag_delete_in(transaction, repository_id, tag.as_str()).await?;
+                    store::tags::tag_history_add_in(
+                        transaction,
+                        repository_id,
+                        tag.as_str(),
+                        None,
+                        &actor,
+                        now,
+                    )
+                    .await?;
+                    if collect_untagged {
+                        store::review::review_add_in(
+                            transaction,
+                            repository_id,
+                            Kind::Untagged,
+                            &digest,
+                            now + grace,
+                        )
+                        .await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    async fn manifest_delete_by_digest(
+        &self,
+        granted: &Granted<Delete>,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        let repository_id = granted.existing()?;
+        let (name, digest, actor) = (granted.name().clone(), digest.clone(), granted.caller.actor());
+        let now = self.now();
+        let review_after = now + self.settings().grace;
+        crash_point!("registry::delete_before_commit");
+        self.db()
+            .write(db::Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    let text = digest.as_str();
+                    let Some(manifest_id) =
+                        store::manifests::manifest_id_in(transaction, repository_id, text).await?
+                    else {
+                        return Err(unknown(&name, &Reference::Digest(digest)));
+                    };
+                    let holder = store::manifests::edge_holder_in(transaction, repository_id, text).await?;
+                    if let Some(holder) = holder {
+                        return Err(Error::new(
+                            ErrorKind::Forbidden,
+                            format!("index {holder} still names manifest {digest}; delete the index first"),
+                        ));
+                    }
+                    for (tag,) in store::tags::tags_of_manifest_in(transaction, manifest_id).await? {
+                        store::tags::tag_delete_in(transaction, repository_id, &tag).await?;
+                        store::tags::tag_history_add_in(transaction, repository_id, &tag, None, &actor, now)
+                            .await?;
+                    }
+                    let removal = Removal { repository_id, manifest_id, digest: text };
+                    manifest_remove_in(transaction, &removal, review_after, review_after).await
+                })
+            })
+            .await?;
+        crash_point!("registry::delete_after_commit");
+        Ok(())
+    }
+}

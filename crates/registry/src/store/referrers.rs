@@ -1,0 +1,106 @@
+//! Which manifests refer to which subject.
+
+use db::{Db, Error, Transaction, params};
+
+/// A place in a list of referrers: newest first by the time that the artifact claims, then by arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) made_at: i64,
+    pub(crate) manifest_id: i64,
+}
+
+impl Position {
+    /// Before everything.
+    pub(crate) const START: Self = Self { made_at: i64::MAX, manifest_id: i64::MAX };
+}
+
+/// One entry: (made at, manifest, descriptor in JSON).
+pub(crate) type ReferrerRow = (i64, i64, String);
+
+pub(crate) async fn referrers_page(
+    db: &Db,
+    repository_id: i64,
+    subject: &str,
+    artifact_type: Option<&str>,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<ReferrerRow>, Error> {
+    match artifact_type {
+        None => {
+            db.all(
+                "SELECT made_at, manifest_id, descriptor FROM referrers
+                 WHERE repository_id = $1 AND subject = $2 AND (made_at, manifest_id) < ($3, $4)
+                 ORDER BY made_at DESC, manifest_id DESC LIMIT $5",
+                params![repository_id, subject, after.made_at, after.manifest_id, limit],
+            )
+            .await
+        }
+        Some(artifact_type) => {
+            db.all(
+                "SELECT made_at, manifest_id, descriptor FROM referrers
+                 WHERE repository_id = $1 AND subject = $2 AND artifact_type = $3
+                   AND (made_at, manifest_id) < ($4, $5)
+                 ORDER BY made_at DESC, manifest_id DESC LIMIT $6",
+                params![repository_id, subject, artifact_type, after.made_at, after.manifest_id, limit],
+            )
+            .await
+        }
+    }
+}
+
+/// Referrers of a subject as a removal needs them: (made at, manifest, digest).
+pub(crate) async fn referrers_of_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    subject: &str,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<(i64, i64, String)>, Error> {
+    transaction
+        .all(
+            "SELECT f.made_at, f.manifest_id, m.digest FROM referrers f JOIN manifests m ON m.id = f.manifest_id
+             WHERE f.repository_id = $1 AND f.subject = $2 AND (f.made_at, f.manifest_id) < ($3, $4)
+             ORDER BY f.made_at DESC, f.manifest_id DESC LIMIT $5",
+            params![repository_id, subject, after.made_at, after.manifest_id, limit],
+        )
+        .await
+}
+
+pub(crate) struct NewReferrer {
+    pub(crate) subject: String,
+    pub(crate) artifact_type: Option<String>,
+    pub(crate) made_at: i64,
+    pub(crate) descriptor: String,
+}
+
+pub(crate) async fn referrer_insert_in(
+    transaction: &mut Transaction,
+    manifest_id: i64,
+    repository_id: i64,
+    new: &NewReferrer,
+) -> Result<u64, Error> {
+    transaction
+        .exec(
+            "INSERT INTO referrers (manifest_id, repository_id, subject, artifact_type, made_at, descriptor)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            params![
+                manifest_id,
+                repository_id,
+                &new.subject,
+                new.artifact_type.clone(),
+                new.made_at,
+                &new.descriptor
+            ],
+        )
+        .await
+}
+
+/// The subject that a manifest refers to.
+pub(crate) async fn referrer_subject_in(
+    transaction: &mut Transaction,
+    manifest_id: i64,
+) -> Result<Option<String>, Error> {
+    let row: Option<(String,)> =
+        transaction.opt("SELECT subject FROM referrers WHERE manifest_id = $1", params![manifest_id]).await?;
+    Ok(row.map(|(subject,)| subject))
+}

@@ -1,0 +1,439 @@
+//! Organizations, registries and who has which role on them.
+
+use access::{Facts, Role, Visibility};
+use clock::Timestamp;
+use db::{Db, Error, FromRow, Row, Transaction, params};
+use oci::{OrganizationName, RegistryName, RepositoryName};
+
+/// What is known about a repository's place and the caller's standing there.
+pub(crate) struct RepositoryFound {
+    pub(crate) facts: Facts,
+    pub(crate) registry_id: Option<i64>,
+    pub(crate) repository_id: Option<i64>,
+}
+
+pub(crate) struct RegistryFound {
+    pub(crate) facts: Facts,
+    pub(crate) registry_id: Option<i64>,
+}
+
+pub(crate) struct OrganizationFound {
+    pub(crate) facts: Facts,
+    pub(crate) id: Option<i64>,
+}
+
+/// A role or a visibility that the database holds was written by this program, so anything else is a
+/// damaged row, which must not pass for a right.
+fn parsed<T: std::str::FromStr>(row: &Row<'_>, index: usize) -> Result<Option<T>, Error> {
+    let Some(text) = row.get::<Option<String>>(index)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| Error::UnexpectedType { index })
+}
+
+impl FromRow for RepositoryFound {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            registry_id: row.get(0)?,
+            repository_id: row.get(1)?,
+            facts: Facts {
+                visibility: parsed::<Visibility>(row, 2)?,
+                organization_role: parsed::<Role>(row, 3)?,
+                registry_role: parsed::<Role>(row, 4)?,
+            },
+        })
+    }
+}
+
+/// One statement answers for what exists and what does not, so that both take the same way.
+pub(crate) async fn repository_resolve(
+    db: &Db,
+    name: &RepositoryName,
+    user_id: i64,
+) -> Result<RepositoryFound, Error> {
+    let found = db
+        .opt(
+            "SELECT g.id, r.id, g.visibility, om.role, gm.role
+             FROM organizations o
+             LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
+             LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $2
+             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $3
+             LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $3
+             WHERE o.name = $4",
+            params![name.registry(), name.repository(), user_id, name.organization()],
+        )
+        .await?;
+    Ok(found.unwrap_or(RepositoryFound { facts: Facts::default(), registry_id: None, repository_id: None }))
+}
+
+pub(crate) async fn registry_resolve(
+    db: &Db,
+    organization: &OrganizationName,
+    name: &RegistryName,
+    user_id: i64,
+) -> Result<RegistryFound, Error> {
+    let found: Option<RepositoryFound> = db
+        .opt(
+            "SELECT g.id, NULL, g.visibility, om.role, gm.role
+             FROM organizations o
+             LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
+             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
+             LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $2
+             WHERE o.name = $3",
+            params![name.as_str(), user_id, organization.as_str()],
+        )
+        .await?;
+    Ok(found.map_or(RegistryFound { facts: Facts::default(), registry_id: None }, |found| RegistryFound {
+        facts: found.facts,
+        registry_id: found.registry_id,
+    }))
+}
+
+pub(crate) async fn organization_resolve(
+    db: &Db,
+    name: &OrganizationName,
+    user_id: i64,
+) -> Result<OrganizationFound, Error> {
+    // A role on any registry of it makes an organization visible, and nothing more.
+    let found: Option<RepositoryFound> = db
+        .opt(
+            "SELECT o.id, NULL, NULL, om.role,
+                    (SELECT 'viewer' FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
+                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1)
+             FROM organizations o
+             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
+             WHERE o.name = $2",
+            params![user_id, name.as_str()],
+        )
+        .await?;
+    Ok(found.map_or(OrganizationFound { facts: Facts::default(), id: None }, |found| OrganizationFound {
+        facts: found.facts,
+        id: found.registry_id,
+    }))
+}
+
+pub(crate) async fn organization_insert_in(
+    transaction: &mut Transaction,
+    name: &str,
+    now: Timestamp,
+) -> Result<i64, Error> {
+    let (id,) = transaction
+        .one(
+            "INSERT INTO organizations (name, created_at) VALUES ($1, $2) RETURNING id",
+            params![name, now.as_millis()],
+        )
+        .await?;
+    Ok(id)
+}
+
+/// (name, created at) of one organization.
+pub(crate) async fn organization_get(db: &Db, id: i64) -> Result<Option<(String, i64)>, Error> {
+    db.opt("SELECT name, created_at FROM organizations WHERE id = $1", params![id]).await
+}
+
+/// Organizations that the user has a role in or in one of whose registries, by name.
+pub(crate) async fn organizations_of_user(
+    db: &Db,
+    user_id: i64,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<(String, i64)>, Error> {
+    // The user's own memberships bound the work, so they are gathered and sorted here rather than found by
+    // walking the server's organizations in order of name.
+    let mut found: Vec<(String, i64)> = db
+        .all(
+            "SELECT name, created_at FROM organizations
+             WHERE id IN (
+                 SELECT organization_id FROM organization_members WHERE user_id = $1
+                 UNION
+                 SELECT g.organization_id FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
+                 WHERE gm.user_id = $1)",
+            params![user_id],
+        )
+        .await?;
+    found.retain(|(name, _)| name.as_str() > after);
+    found.sort_unstable();
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+pub(crate) async fn organizations_all(db: &Db, after: &str, limit: u32) -> Result<Vec<(String, i64)>, Error> {
+    db.all(
+        "SELECT name, created_at FROM organizations WHERE name > $1 ORDER BY name LIMIT $2",
+        params![after, limit],
+    )
+    .await
+}
+
+/// Deletes an organization that holds no registry. `false` when it holds one.
+pub(crate) async fn organization_delete_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let registries: Option<(i64,)> =
+        transaction.opt("SELECT id FROM registries WHERE organization_id = $1 LIMIT 1", params![id]).await?;
+    if registries.is_some() {
+        return Ok(false);
+    }
+    transaction.exec("DELETE FROM organizations WHERE id = $1", params![id]).await?;
+    Ok(true)
+}
+
+pub(crate) async fn registry_insert_in(
+    transaction: &mut Transaction,
+    organization_id: i64,
+    organization: &str,
+    name: &str,
+    visibility: Visibility,
+    now: Timestamp,
+) -> Result<i64, Error> {
+    let (id,) = transaction
+        .one(
+            "INSERT INTO registries (organization_id, name, path, visibility, created_at)
+             VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            params![
+                organization_id,
+                name,
+                format!("{organization}/{name}/"),
+                visibility.as_str(),
+                now.as_millis()
+            ],
+        )
+        .await?;
+    Ok(id)
+}
+
+/// (name, visibility, created at) of one registry.
+pub(crate) type RegistryRow = (String, String, i64);
+
+pub(crate) async fn registry_get(db: &Db, id: i64) -> Result<Option<RegistryRow>, Error> {
+    db.opt("SELECT name, visibility, created_at FROM registries WHERE id = $1", params![id]).await
+}
+
+/// Registries of an organization that the user may see, by name. Members of the organization see all.
+pub(crate) async fn registries_list(
+    db: &Db,
+    organization_id: i64,
+    user_id: i64,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<RegistryRow>, Error> {
+    db.all(
+        "SELECT g.name, g.visibility, g.created_at FROM registries g
+         WHERE g.organization_id = $1 AND g.name > $2 AND g.deleted_at IS NULL
+           AND (g.visibility = 'public'
+                OR EXISTS (SELECT 1 FROM organization_members om
+                           WHERE om.organization_id = $1 AND om.user_id = $3)
+                OR EXISTS (SELECT 1 FROM registry_members gm
+                           WHERE gm.registry_id = g.id AND gm.user_id = $3))
+         ORDER BY g.name LIMIT $4",
+        params![organization_id, after, user_id, limit],
+    )
+    .await
+}
+
+pub(crate) async fn registry_visibility_set_in(
+    transaction: &mut Transaction,
+    id: i64,
+    visibility: Visibility,
+) -> Result<u64, Error> {
+    transaction
+        .exec("UPDATE registries SET visibility = $1 WHERE id = $2", params![visibility.as_str(), id])
+        .await
+}
+
+pub(crate) async fn registry_has_repositories_in(
+    transaction: &mut Transaction,
+    id: i64,
+) -> Result<bool, Error> {
+    let first: Option<(i64,)> =
+        transaction.opt("SELECT id FROM repositories WHERE registry_id = $1 LIMIT 1", params![id]).await?;
+    Ok(first.is_some())
+}
+
+/// Takes a registry out of sight at once. The new name breaks the grammar, so no request can name it.
+pub(crate) async fn registry_condemn_in(
+    transaction: &mut Transaction,
+    id: i64,
+    now: Timestamp,
+) -> Result<(), Error> {
+    transaction
+        .exec(
+            "UPDATE registries SET name = $1, path = $1, visibility = 'private', deleted_at = $2
+             WHERE id = $3",
+            params![format!("~{id}"), now.as_millis(), id],
+        )
+        .await?;
+    transaction.exec("DELETE FROM registry_members WHERE registry_id = $1", params![id]).await?;
+    Ok(())
+}
+
+pub(crate) async fn registries_condemned_in(
+    transaction: &mut Transaction,
+    limit: u32,
+) -> Result<Vec<(i64,)>, Error> {
+    transaction
+        .all(
+            "SELECT id FROM registries WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT $1",
+            params![limit],
+        )
+        .await
+}
+
+pub(crate) async fn registry_delete_in(transaction: &mut Transaction, id: i64) -> Result<u64, Error> {
+    transaction.exec("DELETE FROM registries WHERE id = $1", params![id]).await
+}
+
+/// (username, role) of one member.
+pub(crate) type MemberRow = (String, String);
+
+macro_rules! members {
+    ($table:literal, $column:literal, $put:ident, $get:ident, $list:ident, $delete:ident) => {
+        pub(crate) async fn $put(
+            transaction: &mut Transaction,
+            id: i64,
+            user_id: i64,
+            role: Role,
+        ) -> Result<(), Error> {
+            transaction
+                .exec(
+                    concat!(
+                        "INSERT INTO ",
+                        $table,
+                        " (",
+                        $column,
+                        ", user_id, role) VALUES ($1, $2, $3)
+                         ON CONFLICT (",
+                        $column,
+                        ", user_id) DO UPDATE SET role = excluded.role"
+                    ),
+                    params![id, user_id, role.as_str()],
+                )
+                .await
+                .map(|_| ())
+        }
+
+        pub(crate) async fn $get(db: &Db, id: i64, user_id: i64) -> Result<Option<MemberRow>, Error> {
+            db.opt(
+                concat!(
+                    "SELECT u.username, m.role FROM ",
+                    $table,
+                    " m JOIN users u ON u.id = m.user_id
+                     WHERE m.",
+                    $column,
+                    " = $1 AND m.user_id = $2"
+                ),
+                params![id, user_id],
+            )
+            .await
+        }
+
+        pub(crate) async fn $list(
+            db: &Db,
+            id: i64,
+            after_user_id: i64,
+            limit: u32,
+        ) -> Result<Vec<(i64, String, String)>, Error> {
+            db.all(
+                concat!(
+                    "SELECT m.user_id, u.username, m.role FROM ",
+                    $table,
+                    " m JOIN users u ON u.id = m.user_id
+                     WHERE m.",
+                    $column,
+                    " = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3"
+                ),
+                params![id, after_user_id, limit],
+            )
+            .await
+        }
+
+        pub(crate) async fn $delete(
+            transaction: &mut Transaction,
+            id: i64,
+            user_id: i64,
+        ) -> Result<u64, Error> {
+            transaction
+                .exec(
+                    concat!("DELETE FROM ", $table, " WHERE ", $column, " = $1 AND user_id = $2"),
+                    params![id, user_id],
+                )
+                .await
+        }
+    };
+}
+
+members!(
+    "organization_members",
+    "organization_id",
+    organization_member_put_in,
+    organization_member_get,
+    organization_members_list,
+    organization_member_delete_in
+);
+members!(
+    "registry_members",
+    "registry_id",
+    registry_member_put_in,
+    registry_member_get,
+    registry_members_list,
+    registry_member_delete_in
+);
+
+/// Whether somebody other than the user is an administrator of the organization.
+pub(crate) async fn organization_has_other_admin_in(
+    transaction: &mut Transaction,
+    id: i64,
+    user_id: i64,
+) -> Result<bool, Error> {
+    let other: Option<(i64,)> = transaction
+        .opt(
+            "SELECT user_id FROM organization_members
+             WHERE organization_id = $1 AND role = 'admin' AND user_id <> $2 LIMIT 1",
+            params![id, user_id],
+        )
+        .await?;
+    Ok(other.is_some())
+}
+
+/// One registry that a caller may pull from: (id, path).
+pub(crate) type VisibleRegistry = (i64, String);
+
+/// Registries that the user has a role on, in path order from `from` on.
+pub(crate) async fn registries_of_user(
+    db: &Db,
+    user_id: i64,
+    from: &str,
+    limit: u32,
+) -> Result<Vec<VisibleRegistry>, Error> {
+    // As with organizations: the user's own memberships bound the work.
+    let mut found: Vec<VisibleRegistry> = db
+        .all(
+            "SELECT id, path FROM registries
+             WHERE id IN (
+                 SELECT registry_id FROM registry_members WHERE user_id = $1
+                 UNION
+                 SELECT g.id FROM organization_members om
+                 JOIN registries g ON g.organization_id = om.organization_id
+                 WHERE om.user_id = $1 AND g.deleted_at IS NULL)",
+            params![user_id],
+        )
+        .await?;
+    found.retain(|(_, path)| path.as_str() >= from);
+    found.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// Public registries in path order from `from` on.
+pub(crate) async fn registries_public(
+    db: &Db,
+    from: &str,
+    limit: u32,
+) -> Result<Vec<VisibleRegistry>, Error> {
+    db.all(
+        "SELECT id, path FROM registries WHERE visibility = 'public' AND path >= $1 ORDER BY path LIMIT $2",
+        params![from, limit],
+    )
+    .await
+}
+
+/// Reads a stored role or visibility back into its type.
+pub(crate) fn stored<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::UnexpectedType { index: 0 })
+}

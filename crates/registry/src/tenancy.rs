@@ -1,0 +1,382 @@
+//! Organizations, registries and their members.
+
+use access::{Role, Visibility};
+use clock::Timestamp;
+use db::Durability;
+use oci::{OrganizationName, RegistryName};
+
+use crate::Registry;
+use crate::error::{Error, ErrorKind, What};
+use crate::grant::{
+    Caller, Granted, MembersList, MembersManage, OrganizationDelete, OrganizationMembersList,
+    OrganizationMembersManage, OrganizationRead, RegistryCreate, RegistryManage, RegistryRead,
+};
+use crate::store::tenancy as rows;
+
+/// An organization, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationView {
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A registry, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryView {
+    /// The organization that it is in.
+    pub organization: String,
+    /// Its name.
+    pub name: String,
+    /// Who may pull.
+    pub visibility: Visibility,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A member, as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// The user's number: the cursor of the list.
+    pub user_id: i64,
+    /// The user's name.
+    pub username: String,
+    /// What the user may do.
+    pub role: Role,
+}
+
+fn organization_view((name, created_at): (String, i64)) -> OrganizationView {
+    OrganizationView { name, created_at: Timestamp::from_millis(created_at) }
+}
+
+fn registry_view(
+    organization: &OrganizationName,
+    (name, visibility, created_at): rows::RegistryRow,
+) -> Result<RegistryView, Error> {
+    Ok(RegistryView {
+        organization: organization.to_string(),
+        name,
+        visibility: rows::stored(&visibility)?,
+        created_at: Timestamp::from_millis(created_at),
+    })
+}
+
+impl Registry {
+    /// Creates an organization and makes the user its first administrator. The caller has been asked for
+    /// the right to create organizations, which is one over the instance.
+    pub async fn organization_create(
+        &self,
+        name: &OrganizationName,
+        first_admin: i64,
+    ) -> Result<OrganizationView, Error> {
+        let (text, now) = (name.to_string(), self.now());
+        let view = OrganizationView { name: text.clone(), created_at: now };
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    let id = rows::organization_insert_in(transaction, &text, now)
+                        .await
+                        .map_err(|error| taken(error, || format!("organization {text} exists already")))?;
+                    rows::organization_member_put_in(transaction, id, first_admin, Role::Admin).await?;
+                    Ok::<_, Error>(())
+                })
+            })
+            .await?;
+        Ok(view)
+    }
+
+    /// An organization.
+    pub async fn organization_get(
+        &self,
+        granted: &Granted<OrganizationRead>,
+    ) -> Result<OrganizationView, Error> {
+        rows::organization_get(self.db(), granted.resource.id)
+            .await?
+            .map(organization_view)
+            .ok_or_else(|| Error::not_found(What::Organization, "the organization was deleted just now"))
+    }
+
+    /// Organizations after `after` that the caller may see: all for a system administrator.
+    pub async fn organization_list(
+        &self,
+        caller: &Caller,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<OrganizationView>, Error> {
+        let found = if caller.principal.is_system_admin() {
+            rows::organizations_all(self.db(), after, limit).await?
+        } else {
+            rows::organizations_of_user(self.db(), caller.user_id(), after, limit).await?
+        };
+        Ok(found.into_iter().map(organization_view).collect())
+    }
+
+    /// Deletes an organization that holds no registry any more.
+    pub async fn organization_delete(&self, granted: &Granted<OrganizationDelete>) -> Result<(), Error> {
+        let organization = granted.resource.clone();
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    if rows::organization_delete_in(transaction, organization.id).await? {
+                        return Ok(());
+                    }
+                    Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!(
+                            "organization {} holds registries; delete them first, and wait until the content of \
+                             deleted ones is collected",
+                            organization.name
+                        ),
+                    ))
+                })
+            })
+            .await
+    }
+
+    /// Creates a registry.
+    pub async fn registry_create(
+        &self,
+        granted: &Granted<RegistryCreate>,
+        name: &RegistryName,
+        visibility: Visibility,
+    ) -> Result<RegistryView, Error> {
+        let (organization, text, now) = (granted.resource.clone(), name.to_string(), self.now());
+        let view = RegistryView {
+            organization: organization.name.to_string(),
+            name: text.clone(),
+            visibility,
+            created_at: now,
+        };
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    rows::registry_insert_in(
+                        transaction,
+                        organization.id,
+                        organization.name.as_str(),
+                        &text,
+                        visibility,
+                        now,
+                    )
+                    .await
+                    .map_err(|error| {
+                        taken(error, || format!("registry {}/{text} exists already", organization.name))
+                    })?;
+                    Ok::<_, Error>(())
+                })
+            })
+            .await?;
+        Ok(view)
+    }
+
+    /// A registry.
+    pub async fn registry_get(&self, granted: &Granted<RegistryRead>) -> Result<RegistryView, Error> {
+        let place = &granted.resource;
+        let row = rows::registry_get(self.db(), place.id)
+            .await?
+            .ok_or_else(|| Error::not_found(What::Registry, "the registry was deleted just now"))?;
+        registry_view(&place.organization, row)
+    }
+
+    /// Registries of an organization after `after` that the caller may see.
+    pub async fn registry_list(
+        &self,
+        granted: &Granted<OrganizationRead>,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<RegistryView>, Error> {
+        let organization = &granted.resource;
+        rows::registries_list(self.db(), organization.id, granted.caller.user_id(), after, limit)
+            .await?
+            .into_iter()
+            .map(|row| registry_view(&organization.name, row))
+            .collect()
+    }
+
+    /// Makes a registry public or private.
+    pub async fn registry_visibility_set(
+        &self,
+        granted: &Granted<RegistryManage>,
+        visibility: Visibility,
+    ) -> Result<(), Error> {
+        let id = granted.resource.id;
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    rows::registry_visibility_set_in(transaction, id, visibility).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Deletes a registry: it is out of sight at once, and the collector takes its content away. With
+    /// content in it, only when `force` says so.
+    pub async fn registry_delete(&self, granted: &Granted<RegistryManage>, force: bool) -> Result<(), Error> {
+        let (place, now) = (granted.resource.clone(), self.now());
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    if !force && rows::registry_has_repositories_in(transaction, place.id).await? {
+                        return Err(Error::new(
+                            ErrorKind::Conflict,
+                            format!(
+                                "registry {}/{} holds repositories; to delete it with everything in it, add \
+                                 ?force=true",
+                                place.organization, place.name
+                            ),
+                        ));
+                    }
+                    rows::registry_condemn_in(transaction, place.id, now).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Gives a user a role on an organization, in place of the one it had.
+    pub async fn organization_member_put(
+        &self,
+        granted: &Granted<OrganizationMembersManage>,
+        user_id: i64,
+        role: Role,
+    ) -> Result<(), Error> {
+        let id = granted.resource.id;
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    if role != Role::Admin {
+                        keep_an_admin_in(transaction, id, user_id).await?;
+                    }
+                    rows::organization_member_put_in(transaction, id, user_id, role).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Takes a user's role on an organization away.
+    pub async fn organization_member_delete(
+        &self,
+        granted: &Granted<OrganizationMembersManage>,
+        user_id: i64,
+    ) -> Result<(), Error> {
+        let id = granted.resource.id;
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    keep_an_admin_in(transaction, id, user_id).await?;
+                    found(rows::organization_member_delete_in(transaction, id, user_id).await?)
+                })
+            })
+            .await
+    }
+
+    /// One member of an organization.
+    pub async fn organization_member_get(
+        &self,
+        granted: &Granted<OrganizationMembersList>,
+        user_id: i64,
+    ) -> Result<MemberView, Error> {
+        member_view(user_id, rows::organization_member_get(self.db(), granted.resource.id, user_id).await?)
+    }
+
+    /// Members of an organization after the user with the number `after`.
+    pub async fn organization_member_list(
+        &self,
+        granted: &Granted<OrganizationMembersList>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<MemberView>, Error> {
+        member_views(rows::organization_members_list(self.db(), granted.resource.id, after, limit).await?)
+    }
+
+    /// Gives a user a role on a registry, in place of the one it had there.
+    pub async fn registry_member_put(
+        &self,
+        granted: &Granted<MembersManage>,
+        user_id: i64,
+        role: Role,
+    ) -> Result<(), Error> {
+        let id = granted.resource.id;
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    rows::registry_member_put_in(transaction, id, user_id, role).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Takes a user's role on a registry away. A role on the organization stays.
+    pub async fn registry_member_delete(
+        &self,
+        granted: &Granted<MembersManage>,
+        user_id: i64,
+    ) -> Result<(), Error> {
+        let id = granted.resource.id;
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(
+                    async move { found(rows::registry_member_delete_in(transaction, id, user_id).await?) },
+                )
+            })
+            .await
+    }
+
+    /// One member of a registry.
+    pub async fn registry_member_get(
+        &self,
+        granted: &Granted<MembersList>,
+        user_id: i64,
+    ) -> Result<MemberView, Error> {
+        member_view(user_id, rows::registry_member_get(self.db(), granted.resource.id, user_id).await?)
+    }
+
+    /// Members of a registry after the user with the number `after`.
+    pub async fn registry_member_list(
+        &self,
+        granted: &Granted<MembersList>,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<MemberView>, Error> {
+        member_views(rows::registry_members_list(self.db(), granted.resource.id, after, limit).await?)
+    }
+}
+
+/// An organization without an administrator could only be helped from the server's shell.
+async fn keep_an_admin_in(transaction: &mut db::Transaction, id: i64, leaving: i64) -> Result<(), Error> {
+    if rows::organization_has_other_admin_in(transaction, id, leaving).await? {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Conflict,
+        "this would leave the organization without an administrator; make somebody else one first",
+    ))
+}
+
+fn taken(error: db::Error, message: impl FnOnce() -> String) -> Error {
+    if error.is_unique_violation() {
+        return Error::new(ErrorKind::Conflict, format!("{}; choose another name", message()));
+    }
+    error.into()
+}
+
+fn found(rows: u64) -> Result<(), Error> {
+    if rows > 0 { Ok(()) } else { Err(member_unknown()) }
+}
+
+fn member_unknown() -> Error {
+    Error::not_found(What::Member, "this user has no role here of its own")
+}
+
+fn member_view(user_id: i64, row: Option<rows::MemberRow>) -> Result<MemberView, Error> {
+    let (username, role) = row.ok_or_else(member_unknown)?;
+    Ok(MemberView { user_id, username, role: rows::stored(&role)? })
+}
+
+fn member_views(found: Vec<(i64, String, String)>) -> Result<Vec<MemberView>, Error> {
+    found.into_iter().map(|(user_id, username, role)| member_view(user_id, Some((username, role)))).collect()
+}
