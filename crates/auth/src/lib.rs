@@ -1,0 +1,110 @@
+//! Who is calling: users and passwords, tokens, and what a request's credentials stand for.
+//!
+//! The one door is [`Auth`]. [`Auth::identify_basic`] and [`Auth::identify_bearer`] turn what a request
+//! carries into an [`Identity`]; [`Auth::access_token`] issues the short token that clients then bring.
+//! Whether that identity may do something is decided elsewhere (`access`).
+//!
+//! Three things make it quick without making it stale. A verified password is remembered for a short time
+//! under a keyed hash, a verified access token until it expires, and both are worth nothing without the
+//! one read by primary key that tells the user's present epoch: a new password, a deleted user or a deleted
+//! token counts from the next request on.
+//!
+//! * `basic`, `bearer`: from credentials to identity.
+//! * `access_token`, `keys`: the signed tokens and the keys behind them.
+//! * `users`, `tokens`: the rows, and what may be in them.
+//! * `password`, `throttle`, `flight`: what a password check costs, and how often one may try.
+
+mod access_token;
+mod basic;
+mod bearer;
+mod error;
+mod flight;
+mod identity;
+mod keys;
+mod password;
+mod random;
+mod secret_token;
+mod settings;
+mod throttle;
+mod tokens;
+mod users;
+
+#[cfg(test)]
+mod testing;
+
+use std::fmt;
+use std::sync::Arc;
+
+use clock::Clock;
+use db::Db;
+use quick_cache::sync::Cache;
+
+pub use access_token::IssuedToken;
+pub use error::{AccountError, BearerError, OpenError, SignInError, Unavailable};
+pub use identity::{Credential, Identity, Limit};
+pub use settings::{FailureDelays, PasswordCost, Settings};
+pub use tokens::TokenView;
+pub use users::{NewUser, UserView};
+
+/// How many verified passwords, verified tokens and noted token uses are remembered, each.
+const REMEMBERED: usize = 10_000;
+
+/// Everything about who is calling. Clones share the same keys, caches and counters.
+#[derive(Clone)]
+pub struct Auth(Arc<Inner>);
+
+struct Inner {
+    db: Db,
+    clock: Clock,
+    settings: Settings,
+    keys: keys::KeyRing,
+    verifier: access_token::Verifier,
+    verified_tokens: Cache<[u8; 32], Arc<access_token::Verified>>,
+    passwords: password::Passwords,
+    credentials: basic::Credentials,
+    throttle: Arc<throttle::Throttle>,
+    noted_uses: Cache<i64, clock::Timestamp>,
+}
+
+impl Auth {
+    /// Makes ready to identify: loads the signing keys, creating or rotating them if due.
+    pub async fn open(db: Db, clock: Clock, settings: Settings) -> Result<Self, OpenError> {
+        let keys = keys::KeyRing::open(db.clone(), clock.clone(), settings.access_token_ttl).await?;
+        let passwords = password::Passwords::new(&settings.password_cost, settings.hashing_permits).await?;
+        Ok(Self(Arc::new(Inner {
+            keys,
+            passwords,
+            verifier: access_token::Verifier::new(&settings.service),
+            verified_tokens: Cache::new(REMEMBERED),
+            credentials: basic::Credentials::new(REMEMBERED),
+            throttle: Arc::new(throttle::Throttle::new(settings.failure_delays.clone())),
+            noted_uses: Cache::new(REMEMBERED),
+            db,
+            clock,
+            settings,
+        })))
+    }
+
+    /// What the registry calls itself in a challenge's `service` and in the tokens that it issues.
+    pub fn service(&self) -> &str {
+        &self.0.settings.service
+    }
+
+    /// Makes a new signing key when the newest is older than 30 days, removes those that nothing valid can
+    /// be signed with, and takes up what other replicas made. For the background worker, at least hourly.
+    pub async fn rotate_keys(&self) -> Result<(), Unavailable> {
+        Ok(self.0.keys.rotate().await?)
+    }
+
+    /// How many passwords were compared with a slow hash since the start. Remembered credentials and tokens
+    /// do not count: this shows whether a password costs once or on every request.
+    pub fn password_verifications(&self) -> u64 {
+        self.0.passwords.verifications()
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Auth").field("service", &self.0.settings.service).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,124 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{PASSWORD, new_user, setup};
+
+fn field(error: AccountError) -> &'static str {
+    match error {
+        AccountError::Invalid { field, .. } => field,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_made_seen_listed_and_deleted() {
+    let setup = setup().await;
+    assert!(!setup.auth.has_users().await.unwrap());
+    let made = setup.user("alice").await;
+    assert!(setup.auth.has_users().await.unwrap());
+    assert_eq!(setup.auth.user_get("alice").await.unwrap(), made);
+    assert_eq!(made.created_at, setup.clock.now());
+    setup.auth.user_delete("alice").await.unwrap();
+    assert!(matches!(setup.auth.user_get("alice").await, Err(AccountError::NotFound)));
+    assert!(matches!(setup.auth.user_delete("alice").await, Err(AccountError::NotFound)));
+}
+
+#[tokio::test]
+async fn a_name_is_given_once() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    assert!(matches!(setup.auth.user_create(new_user("alice")).await, Err(AccountError::Conflict)));
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_by_name() {
+    let setup = setup().await;
+    for name in ["dave", "alice", "carol", "bob"] {
+        setup.user(name).await;
+    }
+    let names = |page: Vec<UserView>| page.into_iter().map(|user| user.username).collect::<Vec<_>>();
+    assert_eq!(names(setup.auth.user_list(None, 3).await.unwrap()), ["alice", "bob", "carol"]);
+    assert_eq!(names(setup.auth.user_list(Some("carol"), 3).await.unwrap()), ["dave"]);
+    assert_eq!(names(setup.auth.user_list(Some("dave"), 0).await.unwrap()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn names_are_found_by_key() {
+    let setup = setup().await;
+    let (alice, bob) = (setup.user("alice").await.id, setup.user("bob").await.id);
+    let names = setup.auth.user_names(&[bob, alice, 4711]).await.unwrap();
+    assert_eq!(names, HashMap::from([(alice, "alice".to_owned()), (bob, "bob".to_owned())]));
+}
+
+#[tokio::test]
+async fn the_last_system_admin_stays() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    let admin = |name: &str| NewUser { system_admin: true, ..new_user(name) };
+    setup.auth.user_create(admin("root")).await.unwrap();
+    assert!(matches!(setup.auth.user_delete("root").await, Err(AccountError::LastAdmin)));
+    setup.auth.user_create(admin("second")).await.unwrap();
+    setup.auth.user_delete("root").await.unwrap();
+    assert!(matches!(setup.auth.user_delete("second").await, Err(AccountError::LastAdmin)));
+}
+
+#[tokio::test]
+async fn unacceptable_values_are_named() {
+    let setup = setup().await;
+    let long = "a".repeat(65);
+    for username in
+        ["", "Alice", "-alice", ".alice", "_alice", "__token__", "al ice", "älice", "a/b", "a:b", &long]
+    {
+        assert_eq!(field(setup.auth.user_create(new_user(username)).await.unwrap_err()), "username");
+    }
+    let long = format!("{}@example.com", "a".repeat(250));
+    for email in ["", "alice", "@example.com", "alice@", "a@b@c", "a b@example.com", "a@exam\nple", &long] {
+        let user = NewUser { email: email.to_owned(), ..new_user("alice") };
+        assert_eq!(field(setup.auth.user_create(user).await.unwrap_err()), "email");
+    }
+    let long = "a".repeat(1025);
+    for password in ["", "eleven char", "lrd_but_not_a_token", &long] {
+        let user = NewUser { password: password.into(), ..new_user("alice") };
+        assert_eq!(field(setup.auth.user_create(user).await.unwrap_err()), "password");
+        let error = setup.auth.password_set("alice", &password.into()).await.unwrap_err();
+        assert_eq!(field(error), "password");
+    }
+}
+
+#[tokio::test]
+async fn a_password_may_be_any_text_of_twelve_characters() {
+    let setup = setup().await;
+    let password = "пароль: дюж.";
+    assert_eq!(password.chars().count(), 12);
+    let user = NewUser { password: password.into(), ..new_user("alice") };
+    setup.auth.user_create(user).await.unwrap();
+    setup.sign_in("alice", password).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_password_is_set_for_one_user() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    setup.user("bob").await;
+    setup.auth.password_set("alice", &"another long password".into()).await.unwrap();
+    setup.sign_in("bob", PASSWORD).await.unwrap();
+    let answer = setup.auth.password_set("nobody", &"another long password".into()).await;
+    assert!(matches!(answer, Err(AccountError::NotFound)));
+}
+
+proptest! {
+    #[test]
+    fn names_of_the_grammar_are_acceptable(name in "[a-z0-9][a-z0-9._-]{0,63}") {
+        prop_assert!(check_username(&name).is_ok());
+    }
+
+    #[test]
+    fn any_text_is_survived(text in ".{0,300}") {
+        if check_username(&text).is_ok() {
+            prop_assert!(text.len() <= 64 && text.is_ascii());
+        }
+        if check_email(&text).is_ok() {
+            prop_assert_eq!(text.matches('@').count(), 1);
+        }
+    }
+}

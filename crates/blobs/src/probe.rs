@@ -1,0 +1,111 @@
+//! Whether the store can take content right now.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, unlinkat};
+use rustix::io::Errno;
+
+use crate::Store;
+use crate::blocking::{blocking, is_full};
+use crate::store::Inner;
+
+/// The name of the probe file. Always the same one, so that a probe that died leaves at most one file.
+const PROBE: &str = "probe";
+
+/// What keeps the store from taking content.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The file system takes no writes.
+    #[error("the blob store in {} is read-only; remount its disk for writing and check the disk's health", .0.display())]
+    ReadOnly(PathBuf),
+    /// There is no room left.
+    #[error("the disk of the blob store in {} is full; free some space or enlarge it", .0.display())]
+    Full(PathBuf),
+    /// The folder is not the one that was opened any more.
+    #[error(
+        "the folder of the blob store in {} was removed, replaced or unmounted; bring it back and restart the server",
+        .0.display()
+    )]
+    Gone(PathBuf),
+    /// Something else.
+    #[error("the blob store in {} cannot be written: {source}; check the disk and its permissions", .root.display())]
+    Io {
+        /// The store's folder.
+        root: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+impl Store {
+    /// Writes, syncs and deletes a small file, to find out whether the store can take content.
+    pub async fn probe(&self) -> Result<(), ProbeError> {
+        let inner = Arc::clone(&self.inner);
+        let probed = blocking(move || write_probe(&inner)).await;
+        probed.map_err(|error| explain(self.inner.root_path.clone(), error))
+    }
+}
+
+fn write_probe(inner: &Inner) -> io::Result<()> {
+    let (opened, named) = (fstat(&inner.root)?, stat(&inner.root_path)?);
+    if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) {
+        return Err(Errno::NOENT.into());
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
+    let mut file = File::from(openat(&inner.root, PROBE, flags, Mode::RUSR | Mode::WUSR)?);
+    let written = file.write_all(b"larder was here\n").and_then(|()| file.sync_all());
+    // Deleted even when writing failed; another process may have done it first.
+    match unlinkat(&inner.root, PROBE, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => written,
+        Err(error) => written.and(Err(error.into())),
+    }
+}
+
+fn explain(root: PathBuf, error: io::Error) -> ProbeError {
+    match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => ProbeError::ReadOnly(root),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::StaleNetworkFileHandle => {
+            ProbeError::Gone(root)
+        }
+        _ if is_full(&error) => ProbeError::Full(root),
+        _ => ProbeError::Io { root, source: error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Durability, Options};
+
+    #[tokio::test]
+    async fn a_healthy_store_passes_and_a_moved_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("store");
+        let store = Store::open(&Options { root: root.clone(), durability: Durability::Durable }).unwrap();
+        store.probe().await.unwrap();
+        assert!(!root.join(PROBE).exists());
+        assert!(store.free_bytes().await.unwrap() > 0);
+
+        std::fs::rename(&root, folder.path().join("elsewhere")).unwrap();
+        assert!(matches!(store.probe().await, Err(ProbeError::Gone(_))));
+        std::fs::create_dir(&root).unwrap();
+        assert!(matches!(store.probe().await, Err(ProbeError::Gone(_))));
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        let fault = |errno: Errno| explain("/data".into(), errno.into());
+        assert!(matches!(fault(Errno::ROFS), ProbeError::ReadOnly(_)));
+        assert!(matches!(fault(Errno::NOSPC), ProbeError::Full(_)));
+        assert!(matches!(fault(Errno::DQUOT), ProbeError::Full(_)));
+        assert!(matches!(fault(Errno::NOENT), ProbeError::Gone(_)));
+        assert_eq!(
+            fault(Errno::IO).to_string(),
+            "the blob store in /data cannot be written: Input/output error (os error 5); check the disk and its \
+             permissions"
+        );
+    }
+}
