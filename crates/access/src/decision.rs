@@ -52,12 +52,17 @@ impl From<bool> for Decision {
 /// An anonymous principal holds no role whatever the facts say. Being a system admin counts for instance
 /// actions and for seeing and deleting organizations; it opens no registry and no content.
 ///
+/// The operator manages everything and reads no content.
+///
 /// A member of the organization is answered by its role even when the registry does not exist, so that it
 /// then gets the honest "not found" rather than a refusal.
 pub fn decide(principal: &Principal, operation: impl Into<Operation>, facts: &Facts) -> Decision {
     let (system_admin, facts) = match principal {
         Principal::Anonymous => (false, Facts { visibility: facts.visibility, ..Facts::default() }),
         Principal::User(user) => (user.system_admin, *facts),
+        Principal::Operator => {
+            return Decision::from(!matches!(operation.into(), Operation::Content(_)));
+        }
     };
     match operation.into() {
         Operation::Content(action) => content(action, facts),

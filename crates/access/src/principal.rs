@@ -9,6 +9,8 @@ pub enum Principal {
     Anonymous,
     /// A user of this instance.
     User(UserPrincipal),
+    /// Whoever runs a command on the server itself. No credentials of a request ever stand for it.
+    Operator,
 }
 
 /// A user as far as decisions need one.
@@ -26,7 +28,7 @@ impl Principal {
     /// The user, if it is one.
     pub fn user(&self) -> Option<&UserPrincipal> {
         match self {
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Operator => None,
             Self::User(user) => Some(user),
         }
     }

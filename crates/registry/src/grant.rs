@@ -20,9 +20,19 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// Whoever runs a command on the server itself: the data folder is in their hands, so organizations
+    /// are. No request can be this caller.
+    pub fn operator() -> Self {
+        Self { principal: Principal::Operator, limit: None }
+    }
+
     /// The name that the record keeps for what this caller does.
     pub(crate) fn actor(&self) -> String {
-        self.principal.user().map_or_else(|| "anonymous".to_owned(), |user| user.name.to_string())
+        match &self.principal {
+            Principal::User(user) => user.name.to_string(),
+            Principal::Anonymous => "anonymous".to_owned(),
+            Principal::Operator => "operator".to_owned(),
+        }
     }
 
     pub(crate) fn user_id(&self) -> i64 {
@@ -283,9 +293,10 @@ fn refuse<R: Right>(caller: &Caller, what: &str, facts: &Facts) -> Refusal {
 
 /// What a refused caller hears: the one place that decides how much.
 fn refuse_seen<R: Right>(caller: &Caller, what: &str, may_see: bool) -> Refusal {
-    let who = match caller.principal.user() {
-        Some(user) => format!("user {}", user.name),
-        None => "an anonymous caller".to_owned(),
+    let who = match &caller.principal {
+        Principal::User(user) => format!("user {}", user.name),
+        Principal::Anonymous => "an anonymous caller".to_owned(),
+        Principal::Operator => "the operator".to_owned(),
     };
     let verb = match R::OPERATION {
         Operation::Content(Action::Pull) => "pull from",

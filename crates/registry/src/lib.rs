@@ -31,9 +31,9 @@ pub use catalog::CatalogPage;
 pub use collect::Collected;
 pub use error::{Error, ErrorKind, What};
 pub use grant::{
-    Caller, Delete, Granted, MembersList, MembersManage, OrganizationDelete, OrganizationMembersList,
-    OrganizationMembersManage, OrganizationRead, Pull, Push, Refusal, RegistryCreate, RegistryManage,
-    RegistryRead, Right,
+    Caller, Delete, Granted, MembersList, MembersManage, Organization, OrganizationDelete,
+    OrganizationMembersList, OrganizationMembersManage, OrganizationRead, Pull, Push, Refusal,
+    RegistryCreate, RegistryManage, RegistryPlace, RegistryRead, Repository, Right,
 };
 pub use manifest::{ManifestContent, ManifestPushed, ManifestStat};
 pub use referrer::{ReferrerPage, ReferrerQuery};

@@ -1,1 +1,129 @@
-//! server
+//! HTTP: the listener, what wraps every request, and one folder for each surface.
+//!
+//! * `oci`: the registry protocol under `/v2/` and the older ORAS path.
+//! * `token`: the token service that its challenges point to.
+//! * `api`: management under `/api/v1`.
+//! * `ops`: health, readiness and metrics.
+//!
+//! No SQL and no rules live here: a surface turns a request into typed values, asks for a capability,
+//! calls a use case, and turns the outcome into its own wire format.
+
+mod address;
+mod api;
+mod body;
+mod context;
+mod identify;
+mod limit;
+mod listen;
+mod metrics;
+mod observe;
+mod oci;
+mod ops;
+mod tls;
+mod token;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auth::Auth;
+use registry::Registry;
+
+pub use listen::{ListenError, Listeners};
+pub use tls::{TlsError, TlsFiles};
+
+/// What the operator may set about HTTP.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The URL under which clients reach the server, without a path; when absent, what each request says.
+    pub public_url: Option<String>,
+    /// Addresses of proxies whose `Forwarded` and `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Requests with a body that one user may have under way at once.
+    pub bodies_per_user: u32,
+    /// Connections that are served at once; more wait to be accepted.
+    pub connections: usize,
+    /// How long a client may take for the head of a request, and keep an idle connection.
+    pub head_timeout: Duration,
+    /// How long requests under way are given to finish when the server stops.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            bodies_per_user: 256,
+            connections: 10_000,
+            head_timeout: Duration::from_secs(75),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Asks whether the program can serve: the program knows what that takes.
+pub type Readiness =
+    Arc<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// The server: what every request can reach.
+#[derive(Clone)]
+pub struct Server(Arc<State>);
+
+struct State {
+    registry: Registry,
+    auth: Auth,
+    settings: Settings,
+    metrics: metrics::Metrics,
+    bodies: limit::Bodies,
+    readiness: Readiness,
+    /// Management, tokens and operations: surfaces whose paths a router can match.
+    router: axum::Router,
+}
+
+impl Server {
+    /// A server over an open registry.
+    pub fn new(registry: Registry, auth: Auth, settings: Settings, readiness: Readiness) -> Self {
+        Self(Arc::new_cyclic(|state: &std::sync::Weak<State>| State {
+            bodies: limit::Bodies::new(settings.bodies_per_user),
+            metrics: metrics::Metrics::new(),
+            router: axum::Router::new()
+                .merge(token::router())
+                .merge(ops::router())
+                .nest("/api/v1", api::router())
+                .fallback(api::not_found)
+                .with_state(SharedState(state.clone())),
+            registry,
+            auth,
+            settings,
+            readiness,
+        }))
+    }
+
+    /// Serves until `stop` is ready, then finishes what is under way.
+    pub async fn serve(
+        &self,
+        listeners: Listeners,
+        tls: Option<TlsFiles>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), TlsError> {
+        listen::serve(Arc::clone(&self.0), listeners, tls, stop).await
+    }
+}
+
+/// The state as the router holds it: weakly, because the state holds the router.
+#[derive(Clone)]
+struct SharedState(std::sync::Weak<State>);
+
+impl SharedState {
+    fn get(&self) -> Arc<State> {
+        self.0.upgrade().expect("a request is served only while the server that holds the state is")
+    }
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    address: SocketAddr,
+    secure: bool,
+}

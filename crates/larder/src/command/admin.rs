@@ -1,0 +1,183 @@
+//! `larder admin`: what the management API does, against the database itself. Whoever may read and write
+//! the data folder may do anything anyway.
+
+use std::io::{BufRead as _, Write as _};
+use std::process::ExitCode;
+
+use access::{Role, Visibility};
+use anyhow::Context as _;
+use auth::NewUser;
+use clap::Subcommand;
+use oci::{OrganizationName, RegistryName};
+use registry::{Caller, OrganizationMembersManage, RegistryCreate};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::bootstrap::generate_password;
+use crate::open::Opened;
+use crate::settings::Settings;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AdminCommand {
+    /// Give a user a new password. It is read from the first line of standard input, or made and printed.
+    ResetPassword {
+        /// The user.
+        username: String,
+        /// Read the new password from standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Create a user. The password is made and printed, or read from standard input.
+    CreateUser {
+        /// The user's name.
+        username: String,
+        /// The user's address for mail.
+        #[arg(long)]
+        email: String,
+        /// Let the user run the whole instance.
+        #[arg(long)]
+        system_admin: bool,
+        /// Read the password from standard input.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Delete a user.
+    DeleteUser {
+        /// The user.
+        username: String,
+    },
+    /// List users.
+    ListUsers,
+    /// Create an organization with its first administrator.
+    CreateOrganization {
+        /// The organization's name.
+        organization: OrganizationName,
+        /// The user who administers it.
+        #[arg(long)]
+        admin: String,
+    },
+    /// Create a registry in an organization.
+    CreateRegistry {
+        /// The organization.
+        organization: OrganizationName,
+        /// The registry's name.
+        registry: RegistryName,
+        /// Let anybody pull.
+        #[arg(long)]
+        public: bool,
+    },
+    /// Give a user a role on an organization.
+    SetRole {
+        /// The organization.
+        organization: OrganizationName,
+        /// The user.
+        username: String,
+        /// viewer, writer or admin.
+        role: Role,
+    },
+}
+
+pub(super) async fn run(command: AdminCommand, settings: Settings) -> anyhow::Result<ExitCode> {
+    let opened = Opened::beside_server(&settings).await?;
+    let (auth, registry) = (&opened.auth, &opened.registry);
+    match command {
+        AdminCommand::ResetPassword { username, password_stdin } => {
+            let password = Password::choose(password_stdin)?;
+            auth.password_set(&username, password.secret())
+                .await
+                .with_context(|| format!("cannot set the password of {username}"))?;
+            say(&format!(
+                "the password of {username} is changed; earlier sign-ins are over{}",
+                password.told()
+            ))
+        }
+        AdminCommand::CreateUser { username, email, system_admin, password_stdin } => {
+            let password = Password::choose(password_stdin)?;
+            let new = NewUser {
+                username: username.clone(),
+                email,
+                password: password.secret().clone(),
+                system_admin,
+            };
+            auth.user_create(new).await.with_context(|| format!("cannot create user {username}"))?;
+            say(&format!("user {username} is created{}", password.told()))
+        }
+        AdminCommand::DeleteUser { username } => {
+            auth.user_delete(&username).await.with_context(|| format!("cannot delete user {username}"))?;
+            say(&format!("user {username} is deleted"))
+        }
+        AdminCommand::ListUsers => list_users(&opened).await,
+        AdminCommand::CreateOrganization { organization, admin } => {
+            let user = auth.user_get(&admin).await.with_context(|| format!("cannot find user {admin}"))?;
+            registry.organization_create(&organization, user.id).await?;
+            say(&format!("organization {organization} is created, administered by {admin}"))
+        }
+        AdminCommand::CreateRegistry { organization, registry: name, public } => {
+            let caller = Caller::operator();
+            let granted = registry.authorize_organization::<RegistryCreate>(&caller, &organization).await?;
+            let visibility = if public { Visibility::Public } else { Visibility::Private };
+            registry.registry_create(&granted, &name, visibility).await?;
+            say(&format!("registry {organization}/{name} is created"))
+        }
+        AdminCommand::SetRole { organization, username, role } => {
+            let user =
+                auth.user_get(&username).await.with_context(|| format!("cannot find user {username}"))?;
+            let caller = Caller::operator();
+            let granted =
+                registry.authorize_organization::<OrganizationMembersManage>(&caller, &organization).await?;
+            registry.organization_member_put(&granted, user.id, role).await?;
+            say(&format!("user {username} is {role} of organization {organization}"))
+        }
+    }
+}
+
+async fn list_users(opened: &Opened) -> anyhow::Result<ExitCode> {
+    const PAGE: u32 = 100;
+    let mut after: Option<String> = None;
+    loop {
+        let page = opened.auth.user_list(after.as_deref(), PAGE).await?;
+        let Some(last) = page.last() else { return Ok(ExitCode::SUCCESS) };
+        after = Some(last.username.clone());
+        for user in &page {
+            let note = if user.system_admin { " (system administrator)" } else { "" };
+            say(&format!("{}\t{}{note}", user.username, user.email))?;
+        }
+    }
+}
+
+/// A password from standard input, or one that is made here and has to be shown.
+enum Password {
+    Given(SecretString),
+    Made(SecretString),
+}
+
+impl Password {
+    fn choose(from_stdin: bool) -> anyhow::Result<Self> {
+        if !from_stdin {
+            return Ok(Self::Made(generate_password()?));
+        }
+        let mut line = String::new();
+        std::io::stdin()
+            .lock()
+            .read_line(&mut line)
+            .context("cannot read the password from standard input")?;
+        Ok(Self::Given(SecretString::from(line.trim_end_matches(['\r', '\n']))))
+    }
+
+    fn secret(&self) -> &SecretString {
+        match self {
+            Self::Given(secret) | Self::Made(secret) => secret,
+        }
+    }
+
+    fn told(&self) -> String {
+        match self {
+            Self::Given(_) => String::new(),
+            Self::Made(secret) => format!("; the password is {}", secret.expose_secret()),
+        }
+    }
+}
+
+fn say(line: &str) -> anyhow::Result<ExitCode> {
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(ExitCode::SUCCESS)
+}

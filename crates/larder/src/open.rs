@@ -1,0 +1,51 @@
+//! Opening the data folder and wiring the parts together.
+
+use anyhow::Context as _;
+use auth::Auth;
+use blobs::Store;
+use clock::Clock;
+use db::Db;
+use registry::Registry;
+
+use crate::settings::Settings;
+
+/// Everything that a command works with.
+pub(crate) struct Opened {
+    pub(crate) db: Db,
+    pub(crate) blobs: Store,
+    pub(crate) registry: Registry,
+    pub(crate) auth: Auth,
+}
+
+impl Opened {
+    /// For the one server that a data folder has: a second one is refused.
+    pub(crate) async fn for_serving(settings: &Settings) -> anyhow::Result<Self> {
+        let folder = &settings.storage.data_dir;
+        std::fs::create_dir_all(folder).with_context(|| {
+            format!("cannot create the data folder {}; check its permissions", folder.display())
+        })?;
+        let blobs = Store::open(&settings.blob_options()).context("cannot open the storage")?;
+        Self::wire(settings, blobs).await
+    }
+
+    /// For a command that runs once, whether or not a server runs on the same folder.
+    pub(crate) async fn beside_server(settings: &Settings) -> anyhow::Result<Self> {
+        let blobs = Store::attach(&settings.blob_options()).with_context(|| {
+            format!(
+                "there is no data in {}; name the folder with --data-dir",
+                settings.storage.data_dir.display()
+            )
+        })?;
+        Self::wire(settings, blobs).await
+    }
+
+    async fn wire(settings: &Settings, blobs: Store) -> anyhow::Result<Self> {
+        let clock = Clock::system();
+        let db = Db::open(settings.database_options()).context("cannot open the database")?;
+        let auth = Auth::open(db.clone(), clock.clone(), settings.auth.settings())
+            .await
+            .context("cannot set up sign-in")?;
+        let registry = Registry::new(db.clone(), blobs.clone(), clock, settings.registry());
+        Ok(Self { db, blobs, registry, auth })
+    }
+}

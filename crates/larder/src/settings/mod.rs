@@ -1,0 +1,347 @@
+//! Configuration: defaults, then `larder.toml`, then `LARDER_<SECTION>__<KEY>`, then flags. It is read once
+//! and becomes one value.
+
+mod duration;
+mod load;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use server::TlsFiles;
+
+use duration::Text;
+pub(crate) use load::{Overrides, load};
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) server: ServerSettings,
+    pub(crate) storage: StorageSettings,
+    pub(crate) database: DatabaseSettings,
+    pub(crate) auth: AuthSettings,
+    pub(crate) uploads: UploadSettings,
+    pub(crate) gc: GcSettings,
+    pub(crate) bootstrap: BootstrapSettings,
+    pub(crate) log: LogSettings,
+}
+
+/// HTTP.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ServerSettings {
+    /// host:port.
+    pub(crate) listen: String,
+    /// The URL under which clients reach the server, when it is not what their requests say.
+    public_url: String,
+    /// Addresses or networks of proxies whose X-Forwarded headers are believed.
+    trusted_proxies: Vec<String>,
+    /// Certificate chain in PEM; with the key, the server speaks TLS.
+    tls_certificate: PathBuf,
+    /// Private key in PEM.
+    tls_key: PathBuf,
+    /// Connections served at once.
+    connections: usize,
+    /// Time for requests under way when the server stops.
+    drain_timeout: Text,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        let http = server::Settings::default();
+        Self {
+            listen: "localhost:5000".to_owned(),
+            public_url: String::new(),
+            trusted_proxies: Vec::new(),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            connections: http.connections,
+            drain_timeout: http.drain_timeout.into(),
+        }
+    }
+}
+
+impl ServerSettings {
+    /// Certificate and key, when both are named.
+    pub(crate) fn tls(&self) -> Option<TlsFiles> {
+        let named = !self.tls_certificate.as_os_str().is_empty() && !self.tls_key.as_os_str().is_empty();
+        named.then(|| TlsFiles { certificate: self.tls_certificate.clone(), key: self.tls_key.clone() })
+    }
+
+    /// As the server takes them.
+    pub(crate) fn http(&self) -> anyhow::Result<server::Settings> {
+        let trusted_proxies = self
+            .trusted_proxies
+            .iter()
+            .map(|text| parse_network(text))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(server::Settings {
+            public_url: Some(self.public_url.clone()).filter(|url| !url.is_empty()),
+            trusted_proxies,
+            connections: self.connections,
+            drain_timeout: self.drain_timeout.duration(),
+            ..server::Settings::default()
+        })
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let (certificate, key) =
+            (self.tls_certificate.as_os_str().is_empty(), self.tls_key.as_os_str().is_empty());
+        anyhow::ensure!(
+            certificate == key,
+            "server.tls_certificate and server.tls_key go together; set both or none"
+        );
+        let url = &self.public_url;
+        anyhow::ensure!(
+            url.is_empty() || url.starts_with("https://") || url.starts_with("http://"),
+            "server.public_url = {url:?} is not a URL; it is one such as https://registry.example.org"
+        );
+        anyhow::ensure!(self.connections > 0, "server.connections has to be at least 1");
+        anyhow::ensure!(
+            self.listen.contains(':'),
+            "server.listen = {:?} has no port; it is host:port, such as localhost:5000",
+            self.listen
+        );
+        self.http().map(|_| ())
+    }
+}
+
+fn parse_network(text: &str) -> anyhow::Result<ipnet::IpNet> {
+    text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(ipnet::IpNet::from)).with_context(|| {
+        format!("server.trusted_proxies holds {text:?}, which is neither an address nor a network such as 10.0.0.0/8")
+    })
+}
+
+/// Content.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StorageSettings {
+    /// Folder that holds the content and, unless `database.path` says otherwise, the database.
+    pub(crate) data_dir: PathBuf,
+    /// "durable", or "relaxed" for throw-away use: a power cut may lose what was acknowledged.
+    durability: Durability,
+}
+
+impl Default for StorageSettings {
+    fn default() -> Self {
+        Self { data_dir: PathBuf::from("./larder-data"), durability: Durability::Durable }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Durability {
+    Durable,
+    Relaxed,
+}
+
+/// The database.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DatabaseSettings {
+    /// The SQLite file; empty for `larder.db` in the data folder.
+    path: PathBuf,
+}
+
+/// Sign-in.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AuthSettings {
+    /// Life of the access tokens that clients fetch for each push and pull.
+    access_token_ttl: Text,
+    /// Life of the tokens that a client may keep in place of a password.
+    refresh_token_ttl: Text,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        let auth = auth::Settings::default();
+        Self {
+            access_token_ttl: auth.access_token_ttl.into(),
+            refresh_token_ttl: auth.refresh_token_ttl.into(),
+        }
+    }
+}
+
+impl AuthSettings {
+    /// As the sign-in takes them.
+    pub(crate) fn settings(&self) -> auth::Settings {
+        auth::Settings {
+            access_token_ttl: self.access_token_ttl.duration(),
+            refresh_token_ttl: self.refresh_token_ttl.duration(),
+            ..auth::Settings::default()
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        // Clients of the Docker lineage take anything shorter for a minute.
+        anyhow::ensure!(
+            self.access_token_ttl.duration() >= Duration::from_secs(60),
+            "auth.access_token_ttl has to be at least 60s"
+        );
+        Ok(())
+    }
+}
+
+/// Uploads.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct UploadSettings {
+    /// How long an upload that nobody writes to is kept.
+    expire_after: Text,
+    /// How long the body of an upload may stand still.
+    stall_timeout: Text,
+    /// Uploads that one user may have open.
+    open_per_user: u32,
+}
+
+impl Default for UploadSettings {
+    fn default() -> Self {
+        let registry = registry::Settings::default();
+        Self {
+            expire_after: registry.upload_ttl.into(),
+            stall_timeout: registry.body_stall.into(),
+            open_per_user: registry.open_uploads_per_user,
+        }
+    }
+}
+
+/// Garbage collection.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct GcSettings {
+    /// Whether the server collects in the background.
+    pub(crate) enabled: bool,
+    /// Time between two rounds.
+    interval: Text,
+    /// How long something that may have become garbage is left alone; longer than any push takes.
+    grace: Text,
+    /// How long bytes stay on disk after the last link to them went.
+    trash_delay: Text,
+    /// Whether manifests that have no tag, parent or subject are garbage too.
+    collect_untagged: bool,
+}
+
+impl Default for GcSettings {
+    fn default() -> Self {
+        let registry = registry::Settings::default();
+        Self {
+            enabled: true,
+            interval: Duration::from_secs(60).into(),
+            grace: registry.grace.into(),
+            trash_delay: registry.trash_delay.into(),
+            collect_untagged: registry.collect_untagged,
+        }
+    }
+}
+
+impl GcSettings {
+    /// Time between two rounds.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval.duration()
+    }
+}
+
+/// What the first start creates.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BootstrapSettings {
+    /// Password of the user `admin`; empty to have one made and printed.
+    #[serde(serialize_with = "mask")]
+    pub(crate) admin_password: SecretString,
+    /// An organization to begin with; empty for none.
+    pub(crate) organization: String,
+    /// A registry in it; empty for none.
+    pub(crate) registry: String,
+}
+
+impl Default for BootstrapSettings {
+    fn default() -> Self {
+        Self {
+            admin_password: SecretString::from(""),
+            organization: "demo".to_owned(),
+            registry: "main".to_owned(),
+        }
+    }
+}
+
+fn mask<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if secret.expose_secret().is_empty() { "" } else { "********" })
+}
+
+/// Logs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LogSettings {
+    /// error, warn, info, debug or trace, or a list for parts, as in `info,db=debug`.
+    pub(crate) level: String,
+    /// "text" or "json".
+    pub(crate) format: LogFormat,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Settings {
+    fn check(&self) -> anyhow::Result<()> {
+        self.server.check()?;
+        self.auth.check()?;
+        anyhow::ensure!(!self.gc.interval().is_zero(), "gc.interval has to be longer than 0s");
+        anyhow::ensure!(self.uploads.open_per_user > 0, "uploads.open_per_user has to be at least 1");
+        Ok(())
+    }
+
+    /// Every setting in the form of `larder.toml`, secrets masked.
+    pub(crate) fn masked(&self) -> anyhow::Result<String> {
+        toml::to_string(self).context("cannot write the settings as TOML")
+    }
+
+    pub(crate) fn blob_options(&self) -> blobs::Options {
+        blobs::Options {
+            root: self.storage.data_dir.clone(),
+            durability: match self.storage.durability {
+                Durability::Durable => blobs::Durability::Durable,
+                Durability::Relaxed => blobs::Durability::Relaxed,
+            },
+        }
+    }
+
+    pub(crate) fn database_options(&self) -> db::Options {
+        let path: &Path = &self.database.path;
+        db::Options {
+            path: if path.as_os_str().is_empty() {
+                self.storage.data_dir.join("larder.db")
+            } else {
+                path.to_owned()
+            },
+            durability: match self.storage.durability {
+                Durability::Durable => db::Durability::Durable,
+                Durability::Relaxed => db::Durability::Relaxed,
+            },
+        }
+    }
+
+    pub(crate) fn registry(&self) -> registry::Settings {
+        registry::Settings {
+            upload_ttl: self.uploads.expire_after.duration(),
+            open_uploads_per_user: self.uploads.open_per_user,
+            body_stall: self.uploads.stall_timeout.duration(),
+            grace: self.gc.grace.duration(),
+            trash_delay: self.gc.trash_delay.duration(),
+            collect_untagged: self.gc.collect_untagged,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `/api/v1/organizations/{organization}/registries` and one registry of it.
+
+use access::Visibility;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use registry::{OrganizationRead, RegistryCreate, RegistryManage, RegistryRead, RegistryView};
+use serde::{Deserialize, Serialize};
+
+use super::page::{PageQuery, time};
+use super::problem::Problem;
+use super::request::{Json, Session, existing_name, name};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewRegistry {
+    name: String,
+    #[serde(default = "private")]
+    visibility: Visibility,
+}
+
+fn private() -> Visibility {
+    Visibility::Private
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RegistryChange {
+    visibility: Option<Visibility>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removal {
+    #[serde(default)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Registry {
+    organization: String,
+    name: String,
+    visibility: Visibility,
+    created_at: String,
+}
+
+impl From<RegistryView> for Registry {
+    fn from(view: RegistryView) -> Self {
+        Self {
+            organization: view.organization,
+            name: view.name,
+            visibility: view.visibility,
+            created_at: time(view.created_at),
+        }
+    }
+}
+
+pub(super) async fn list(
+    session: Session,
+    Path(organization): Path<String>,
+    Query(page): Query<PageQuery>,
+) -> Response {
+    let outcome = async {
+        let registry = &session.state.registry;
+        let name = existing_name(&organization)?;
+        let granted = registry.authorize_organization::<OrganizationRead>(&session.caller, &name).await?;
+        let found = registry.registry_list(&granted, page.after(), page.rows()).await?;
+        let items: Vec<Registry> = found.into_iter().map(Into::into).collect();
+        Ok::<_, Problem>(page.answer(items, |registry| registry.name.clone()))
+    };
+    session.answer(outcome.await)
+}
+
+pub(super) async fn create(
+    session: Session,
+    Path(organization): Path<String>,
+    Json(new): Json<NewRegistry>,
+) -> Response {
+    let outcome = async {
+        let registry = &session.state.registry;
+        let place = existing_name(&organization)?;
+        let granted = registry.authorize_organization::<RegistryCreate>(&session.caller, &place).await?;
+        let name = name("name", &new.name)?;
+        let view = registry.registry_create(&granted, &name, new.visibility).await?;
+        Ok::<_, Problem>((StatusCode::CREATED, axum::Json(Registry::from(view))).into_response())
+    };
+    session.answer(outcome.await)
+}
+
+pub(super) async fn read(
+    session: Session,
+    Path((organization, registry)): Path<(String, String)>,
+) -> Response {
+    let outcome = async {
+        let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+        let registry = &session.state.registry;
+        let granted =
+            registry.authorize_registry::<RegistryRead>(&session.caller, &organization, &name).await?;
+        let view = registry.registry_get(&granted).await?;
+        Ok::<_, Problem>(axum::Json(Registry::from(view)).into_response())
+    };
+    session.answer(outcome.await)
+}
+
+pub(super) async fn update(
+    session: Session,
+    Path((organization, registry)): Path<(String, String)>,
+    Json(change): Json<RegistryChange>,
+) -> Response {
+    let outcome = async {
+        let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+        let registry = &session.state.registry;
+        let granted =
+            registry.authorize_registry::<RegistryManage>(&session.caller, &organization, &name).await?;
+        if let Some(visibility) = change.visibility {
+            registry.registry_visibility_set(&granted, visibility).await?;
+        }
+        let readable =
+            registry.authorize_registry::<RegistryRead>(&session.caller, &organization, &name).await?;
+        let view = registry.registry_get(&readable).await?;
+        Ok::<_, Problem>(axum::Json(Registry::from(view)).into_response())
+    };
+    session.answer(outcome.await)
+}
+
+pub(super) async fn remove(
+    session: Session,
+    Path((organization, registry)): Path<(String, String)>,
+    Query(removal): Query<Removal>,
+) -> Response {
+    let outcome = async {
+        let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+        let registry = &session.state.registry;
+        let granted =
+            registry.authorize_registry::<RegistryManage>(&session.caller, &organization, &name).await?;
+        registry.registry_delete(&granted, removal.force).await?;
+        Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
+    };
+    session.answer(outcome.await)
+}

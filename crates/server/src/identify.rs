@@ -1,0 +1,99 @@
+//! From the `Authorization` header to an identity.
+
+use auth::{Auth, BearerError, Identity, Limit, SignInError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use registry::Caller;
+use secrecy::SecretString;
+
+use crate::context::Context;
+
+/// Why credentials were not accepted.
+#[derive(Debug)]
+pub(crate) enum IdentifyError {
+    /// The header is neither Basic nor Bearer, or cannot be read.
+    Malformed,
+    /// A user name with its password or token.
+    Basic(SignInError),
+    /// A token.
+    Bearer(BearerError),
+}
+
+impl IdentifyError {
+    /// What to tell the client.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Malformed => {
+                "the Authorization header is not understood; send Basic or Bearer credentials".to_owned()
+            }
+            Self::Basic(error) => error.to_string(),
+            Self::Bearer(error) => error.to_string(),
+        }
+    }
+
+    /// What could not be answered rather than was refused, for the log.
+    pub(crate) fn unavailable(&self) -> Option<&auth::Unavailable> {
+        match self {
+            Self::Basic(SignInError::Unavailable(cause)) | Self::Bearer(BearerError::Unavailable(cause)) => {
+                Some(cause)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Credentials as a client sent them.
+pub(crate) enum Presented<'a> {
+    /// None.
+    Nothing,
+    /// A user name and a secret.
+    Basic(String, SecretString),
+    /// A token.
+    Bearer(&'a str),
+}
+
+/// Reads the header.
+pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, IdentifyError> {
+    let Some(value) = headers.get(AUTHORIZATION) else { return Ok(Presented::Nothing) };
+    let value = value.to_str().map_err(|_| IdentifyError::Malformed)?;
+    let (scheme, rest) = value.split_once(' ').ok_or(IdentifyError::Malformed)?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Presented::Bearer(rest));
+    }
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(IdentifyError::Malformed);
+    }
+    let decoded = STANDARD.decode(rest).map_err(|_| IdentifyError::Malformed)?;
+    let text = String::from_utf8(decoded).map_err(|_| IdentifyError::Malformed)?;
+    let (username, secret) = text.split_once(':').ok_or(IdentifyError::Malformed)?;
+    Ok(Presented::Basic(username.to_owned(), SecretString::from(secret)))
+}
+
+/// Who is calling.
+pub(crate) async fn identify(
+    auth: &Auth,
+    headers: &HeaderMap,
+    context: &Context,
+) -> Result<Identity, IdentifyError> {
+    match presented(headers)? {
+        Presented::Nothing => Ok(Identity::anonymous()),
+        Presented::Basic(username, secret) => {
+            auth.identify_basic(&username, &secret, context.client).await.map_err(IdentifyError::Basic)
+        }
+        Presented::Bearer(token) => auth.identify_bearer(token).await.map_err(IdentifyError::Bearer),
+    }
+}
+
+/// The identity as the registry's use cases take it.
+pub(crate) fn caller(identity: &Identity) -> Caller {
+    Caller {
+        principal: identity.principal.clone(),
+        limit: match &identity.limit {
+            Limit::Unlimited => None,
+            Limit::Scopes(grants) => Some(grants.clone()),
+        },
+    }
+}

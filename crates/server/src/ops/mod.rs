@@ -1,0 +1,48 @@
+//! For operators: `/healthz`, `/readyz` and `/metrics`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::SharedState;
+use crate::observe::Endpoint;
+
+pub(crate) fn router() -> axum::Router<SharedState> {
+    axum::Router::new()
+        .route("/healthz", get(health))
+        .route("/readyz", get(readiness))
+        .route("/metrics", get(metrics))
+}
+
+/// The process runs and answers.
+async fn health() -> Response {
+    labelled("health", (StatusCode::OK, "ok\n").into_response())
+}
+
+/// The database and the storage take writes. What is wrong is for the log: anybody may ask.
+async fn readiness(State(state): State<SharedState>) -> Response {
+    let state = state.get();
+    let response = match (state.readiness)().await {
+        Ok(()) => (StatusCode::OK, "ready\n").into_response(),
+        Err(reason) => {
+            tracing::warn!(reason, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready; the server's log says why\n").into_response()
+        }
+    };
+    labelled("readiness", response)
+}
+
+async fn metrics(State(state): State<SharedState>) -> Response {
+    let state = state.get();
+    let verifications = i64::try_from(state.auth.password_verifications()).unwrap_or(i64::MAX);
+    state.metrics.password_verifications.set(verifications);
+    let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    labelled("metrics", ([(CONTENT_TYPE, format)], state.metrics.render()).into_response())
+}
+
+fn labelled(endpoint: &'static str, mut response: Response) -> Response {
+    response.extensions_mut().insert(Endpoint(endpoint));
+    response
+}

@@ -1,0 +1,28 @@
+//! For tests only: the real program, the real clients around it, and content that nobody has seen before.
+//!
+//! Everything here runs other programs and waits for them, so it blocks: call it from plain `#[test]`
+//! functions, not from inside an asynchronous runtime. Whatever goes wrong panics with the output of the
+//! program that it happened in, because that is what the reader of a failed test needs.
+
+// The assertions on outputs and answers chain, and most chains end with one.
+#![expect(clippy::return_self_not_must_use)]
+
+mod api;
+mod command;
+mod dockerd;
+pub mod images;
+mod process;
+mod random;
+mod server;
+
+pub use api::{Answer, Api, Place, Role, Visibility};
+pub use command::{Output, Sandbox, run, run_within, tool};
+pub use dockerd::Dockerd;
+pub use random::{random_bytes, random_word};
+pub use server::{Options, Server};
+
+/// The digest of `bytes` as a client writes it: `sha256:` and 64 lower case hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    format!("sha256:{}", hex::encode(sha2::Sha256::digest(bytes)))
+}

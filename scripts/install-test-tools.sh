@@ -1,0 +1,196 @@
+#!/usr/bin/env bash
+# Installs what the tests run beside the server: the engines and clients that Debian packages, the clients and
+# conformance suites that are pinned as Go modules, and two cargo subcommands. Everything that is already there
+# is left alone, so a second run says nothing and touches no network.
+#
+#   scripts/install-test-tools.sh [packages] [clients] [conformance] [cargo]     (no argument: all four)
+#
+# The last line of standard output is the directory with the tools; the tests find it in LARDER_TEST_TOOLS.
+# Everything else goes to standard error. Whatever cannot be installed ends the run with a status other than 0,
+# after everything else has been tried, so that one run tells all that is missing.
+set -euo pipefail
+export LC_ALL=C
+
+readonly go_needed=1.26.1
+readonly cargo_deny=0.20.2
+readonly cargo_fuzz=0.13.2
+readonly packages=(
+    docker.io podman buildah skopeo # the engines and clients that Debian ships
+    docker-registry                 # the peer that the benchmark compares with
+    iptables                        # dockerd looks for it even where it may not use it
+    jq ca-certificates
+)
+# A package can be there without its program: a docker command line from elsewhere brings no daemon.
+readonly programs=(docker dockerd containerd runc podman buildah skopeo docker-registry iptables jq)
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly repository
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/larder
+# Named for what was pinned: another checkout with other pins gets a directory of its own.
+pins=$(cd "$repository/tests" && cat tools/go.* conformance/*/go.* | sha256sum | cut -c1-16)
+tools=${LARDER_TEST_TOOLS:-$cache/tools-$pins}
+readonly cache pins tools
+
+failures=0
+tell() { printf 'install-test-tools: %s\n' "$*" >&2; }
+fail() {
+    tell "$*"
+    failures=$((failures + 1))
+}
+
+# Takes away what an interrupted step would leave behind.
+temporary=
+policy=
+clean_up() {
+    if [[ -n $temporary ]]; then rm -rf "$temporary"; fi
+    if [[ -n $policy ]]; then rm -f "$policy"; fi
+}
+trap clean_up EXIT
+
+install_packages() {
+    local missing=() name
+    for name in "${packages[@]}"; do
+        [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
+    done
+    if ((${#missing[@]})); then
+        if [[ $(id -u) != 0 ]]; then
+            fail "the packages ${missing[*]} are missing and only root can install them: run this as root once"
+            return
+        fi
+        tell "installing ${missing[*]}"
+        # The packages' own services must not start: the tests start what they need, where they need it, and
+        # docker-registry would take port 5000.
+        if [[ ! -e /usr/sbin/policy-rc.d ]]; then
+            policy=/usr/sbin/policy-rc.d
+            printf '#!/bin/sh\nexit 101\n' >"$policy"
+            chmod 755 "$policy"
+        fi
+        export DEBIAN_FRONTEND=noninteractive
+        if ! { apt-get -qq update && apt-get -qq -y --no-install-recommends install "${missing[@]}"; } </dev/null >&2; then
+            fail "apt-get cannot install ${missing[*]}: see its message above"
+        fi
+        if [[ -n $policy ]]; then
+            rm -f "$policy"
+            policy=
+        fi
+    fi
+    for name in "${programs[@]}"; do
+        # Some of them live where an ordinary user's path does not lead.
+        PATH=$PATH:/usr/sbin:/sbin command -v "$name" >/dev/null ||
+            fail "the program $name is missing although its package is installed: reinstall the package"
+    done
+}
+
+# Go, new enough for the pinned modules.
+check_go() {
+    local found
+    if ! command -v go >/dev/null; then
+        fail "the program go is missing: install Go $go_needed or newer and put it on the path"
+        return 1
+    fi
+    found=$(cd / && go env GOVERSION)
+    found=${found#go}
+    if [[ $(printf '%s\n%s\n' "$go_needed" "${found%%[- ]*}" | sort -V | head -n 1) != "$go_needed" ]]; then
+        fail "Go $found is too old to build the pinned clients: install Go $go_needed or newer"
+        return 1
+    fi
+}
+
+# Whether every named program is in the tool directory.
+have() {
+    local name
+    for name in "$@"; do
+        [[ -x $tools/$name ]] || return 1
+    done
+}
+
+# Runs a command that builds into "$temporary/out", then moves the result into the tool directory: a program
+# is there whole or not at all. First argument: what it is, for the message.
+build() {
+    local what=$1
+    shift
+    temporary=$(mktemp -d)
+    mkdir "$temporary/out"
+    tell "building $what"
+    # No C compiler, no path of this checkout in the result, no look at version control.
+    if CGO_ENABLED=0 GOFLAGS='-trimpath -buildvcs=false' "$@" </dev/null >&2; then
+        mv "$temporary"/out/* "$tools/"
+    else
+        fail "cannot build $what: see the message above"
+    fi
+    rm -rf "$temporary"
+    temporary=
+}
+
+build_clients() { (cd "$repository/tests/tools" && go build -mod=readonly -o "$temporary/out/" tool); }
+
+# Builds in a copy of the module, because Go completes its list of indirect modules there. The version names a
+# commit and the checksum database vouches for every module, so the result is pinned nevertheless.
+build_conformance() {
+    local version=$1
+    shift
+    cp "$repository/tests/conformance/$version"/go.* "$temporary/"
+    (cd "$temporary" && go "$@" -mod=mod -o "out/conformance-$version" github.com/opencontainers/distribution-spec/conformance)
+}
+
+install_clients() {
+    have oras helm crane regctl && return
+    check_go || return 0
+    build "the clients that are pinned in tests/tools" build_clients
+}
+
+install_conformance() {
+    if ! have conformance-dev; then
+        check_go || return 0
+        build "the conformance program that is pinned in tests/conformance/dev" build_conformance dev build
+    fi
+    if ! have conformance-v1.1.1; then
+        check_go || return 0
+        build "the conformance suite that is pinned in tests/conformance/v1.1.1" build_conformance v1.1.1 test -c
+    fi
+}
+
+# One cargo subcommand of one version, kept apart from the tools because compiling it takes minutes.
+install_cargo_command() {
+    local name=$1 version=$2 root=$cache/$1-$2
+    # It may be installed already, for everybody.
+    if [[ $("$name" "${name#cargo-}" --version 2>/dev/null || true) == *" $version"* ]]; then return; fi
+    if [[ ! -x $root/bin/$name ]]; then
+        if ! command -v cargo >/dev/null; then
+            fail "the program cargo is missing: install Rust, then run this again"
+            return
+        fi
+        tell "building $name $version"
+        # Outside the checkout, so that its compiler flags and target directory do not apply.
+        if ! (cd / && cargo install --quiet --locked --root "$root" "$name@$version") </dev/null >&2; then
+            fail "cannot install $name $version: see the message above"
+            return
+        fi
+    fi
+    ln -sf "$root/bin/$name" "$tools/$name"
+}
+
+install_cargo() {
+    install_cargo_command cargo-deny "$cargo_deny"
+    install_cargo_command cargo-fuzz "$cargo_fuzz"
+}
+
+mkdir -p "$tools"
+# Two builds at once would do the same work twice.
+exec 9>"$tools/.lock"
+flock 9
+
+groups=("$@")
+((${#groups[@]})) || groups=(packages clients conformance cargo)
+for group in "${groups[@]}"; do
+    case $group in
+        packages | clients | conformance | cargo) "install_$group" ;;
+        *) fail "there is no group $group: use packages, clients, conformance or cargo" ;;
+    esac
+done
+
+if ((failures)); then
+    tell "$failures thing(s) could not be installed; the tests need all of them"
+    exit 1
+fi
+printf '%s\n' "$tools"

@@ -1,0 +1,100 @@
+//! The two conformance suites of the OCI distribution specification, judged by what they count: both can end
+//! with success after having tested nothing.
+//!
+//! The programs come from `scripts/install-test-tools.sh`; what they report is kept in `test-output/` of the
+//! workspace.
+
+mod program;
+mod suite;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use testkit::{Options, Sandbox, Server, run_within};
+
+/// A run takes seconds; a server that hangs must not hold a build for long.
+const LIMIT: Duration = Duration::from_mins(10);
+
+/// Checks that pass when everything is there, including anonymous mounts and sparse indexes.
+const PROGRAM_PASSES: u64 = 1032;
+
+/// Fewer passes than this mean that the suite ran without some of its four workflows.
+const SUITE_PASSES: usize = 70;
+
+/// What the suite cannot run in one configuration, because each has a counterpart that runs instead.
+const SUITE_SKIPS: [&str; 4] = [
+    // For a registry that the suite may not push to.
+    "Get tag name from environment",
+    "Populate registry with test tags (no push)",
+    // For a registry that answers a mount with an upload session; ours answers that the blob is there.
+    "Cross-mounting of nonexistent blob should yield session id",
+    // For a registry that finds no blob without being told where; ours finds it.
+    "Cross-mounting without from, and automatic content discovery disabled should return a 202",
+];
+
+#[test]
+fn the_development_program_passes_every_check() {
+    let server = Server::start(Options::new(env!("CARGO_BIN_EXE_larder")));
+    let (home, reports) = (Sandbox::new(), report_directory("conformance-dev"));
+    let output = run_within(
+        LIMIT,
+        home.command("conformance-dev")
+            .env("OCI_REGISTRY", server.host())
+            .env("OCI_TLS", "disabled")
+            .env("OCI_REPO1", "demo/main/conformance1")
+            .env("OCI_REPO2", "demo/main/conformance2")
+            .env("OCI_USERNAME", "admin")
+            .env("OCI_PASSWORD", server.admin_password())
+            .env("OCI_VERSION", "dev")
+            .env("OCI_DATA_SPARSE", "true")
+            .env("OCI_RESULTS_DIR", &reports),
+    );
+    keep(&reports, &output);
+    let report = program::Report::parse(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{output}"));
+    let complaints = report.complaints(PROGRAM_PASSES);
+    assert!(complaints.is_empty(), "{}\nall of it is in {}", complaints.join("\n"), reports.display());
+    output.success();
+}
+
+#[test]
+fn the_suite_of_release_1_1_1_passes_every_test() {
+    let server = Server::start(Options::new(env!("CARGO_BIN_EXE_larder")));
+    let (home, reports) = (Sandbox::new(), report_directory("conformance-v1.1.1"));
+    let output = run_within(
+        LIMIT,
+        home.command("conformance-v1.1.1")
+            .env("OCI_ROOT_URL", server.url())
+            .env("OCI_NAMESPACE", "demo/main/conformance1")
+            .env("OCI_CROSSMOUNT_NAMESPACE", "demo/main/conformance2")
+            .env("OCI_AUTOMATIC_CROSSMOUNT", "1")
+            .env("OCI_USERNAME", "admin")
+            .env("OCI_PASSWORD", server.admin_password())
+            .env("OCI_TEST_PULL", "1")
+            .env("OCI_TEST_PUSH", "1")
+            .env("OCI_TEST_CONTENT_DISCOVERY", "1")
+            .env("OCI_TEST_CONTENT_MANAGEMENT", "1")
+            .env("OCI_REPORT_DIR", &reports),
+    );
+    keep(&reports, &output);
+    let junit = std::fs::read_to_string(reports.join("junit.xml"))
+        .unwrap_or_else(|error| panic!("the suite wrote no report: {error}\n{output}"));
+    let complaints = suite::complaints(&suite::cases(&junit), SUITE_PASSES, &SUITE_SKIPS);
+    assert!(complaints.is_empty(), "{}\nall of it is in {}", complaints.join("\n"), reports.display());
+    output.success();
+}
+
+/// An empty directory below `test-output/` of the workspace.
+fn report_directory(name: &str) -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let directory =
+        workspace.canonicalize().expect("a crate lies in a workspace").join("test-output").join(name);
+    // What an earlier run left must not pass for this one's.
+    let _ = std::fs::remove_dir_all(&directory);
+    std::fs::create_dir_all(&directory).expect("the report directory can be made");
+    directory
+}
+
+/// Keeps what a suite printed beside its own reports.
+fn keep(reports: &Path, output: &testkit::Output) {
+    std::fs::write(reports.join("output.txt"), output.to_string()).expect("the output can be kept");
+}
