@@ -3,7 +3,10 @@
 # conformance suites that are pinned as Go modules, and two cargo subcommands. Everything that is already there
 # is left alone, so a second run says nothing and touches no network.
 #
-#   scripts/install-test-tools.sh [packages] [clients] [conformance] [cargo]     (no argument: all four)
+#   scripts/install-test-tools.sh [packages] [clients] [conformance] [conformance-dev] [cargo]
+#
+# Without an argument: everything but conformance-dev. That program is a commit of the specification's main
+# branch without a release, which a module proxy need not hold; `make conformance` asks for it.
 #
 # The last line of standard output is the directory with the tools; the tests find it in LARDER_TEST_TOOLS.
 # Everything else goes to standard error. Whatever cannot be installed ends the run with a status other than 0,
@@ -125,7 +128,7 @@ build() {
 build_clients() { (cd "$repository/tests/tools" && go build -mod=readonly -o "$temporary/out/" tool); }
 
 # Builds in a copy of the module, because Go completes its list of indirect modules there. The version names a
-# commit and the checksum database vouches for every module, so the result is pinned nevertheless.
+# commit and go.sum holds the hashes, so the result is pinned nevertheless.
 build_conformance() {
     local version=$1
     shift
@@ -140,14 +143,15 @@ install_clients() {
 }
 
 install_conformance() {
-    if ! have conformance-dev; then
-        check_go || return 0
-        build "the conformance program that is pinned in tests/conformance/dev" build_conformance dev build
-    fi
-    if ! have conformance-v1.1.1; then
-        check_go || return 0
-        build "the conformance suite that is pinned in tests/conformance/v1.1.1" build_conformance v1.1.1 test -c
-    fi
+    have conformance-v1.1.1 && return
+    check_go || return 0
+    build "the conformance suite that is pinned in tests/conformance/v1.1.1" build_conformance v1.1.1 test -c
+}
+
+install_conformance_dev() {
+    have conformance-dev && return
+    check_go || return 0
+    build "the conformance program that is pinned in tests/conformance/dev" build_conformance dev build
 }
 
 # One cargo subcommand of one version, kept apart from the tools because compiling it takes minutes.
@@ -184,8 +188,8 @@ groups=("$@")
 ((${#groups[@]})) || groups=(packages clients conformance cargo)
 for group in "${groups[@]}"; do
     case $group in
-        packages | clients | conformance | cargo) "install_$group" ;;
-        *) fail "there is no group $group: use packages, clients, conformance or cargo" ;;
+        packages | clients | conformance | conformance-dev | cargo) "install_${group//-/_}" ;;
+        *) fail "there is no group $group: use packages, clients, conformance, conformance-dev or cargo" ;;
     esac
 done
 

@@ -1,4 +1,4 @@
-//! The management API and the raw registry, spoken to with name and password.
+//! The management API and the raw registry, spoken to with name and password, with a token, or as nobody.
 
 use std::time::Duration;
 
@@ -91,14 +91,20 @@ impl std::fmt::Display for Answer {
     }
 }
 
-/// A caller of one server with one name and password. Every method panics with the answer when the server
+/// A caller of one server with one set of credentials. Every method panics with the answer when the server
 /// does not do what was asked.
 #[derive(Clone, Debug)]
 pub struct Api {
     client: Client,
     url: String,
-    username: String,
-    password: String,
+    credentials: Credentials,
+}
+
+#[derive(Clone, Debug)]
+enum Credentials {
+    None,
+    Basic { username: String, password: String },
+    Bearer(String),
 }
 
 impl Api {
@@ -110,20 +116,57 @@ impl Api {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client with a time limit can be built");
-        Self { client, url: url.into(), username: username.to_owned(), password: password.to_owned() }
+        let credentials =
+            Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
+        Self { client, url: url.into(), credentials }
     }
 
     /// The same server as somebody else.
     #[must_use]
     pub fn as_user(&self, username: &str, password: &str) -> Self {
-        Self { username: username.to_owned(), password: password.to_owned(), ..self.clone() }
+        let credentials =
+            Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
+        Self { credentials, ..self.clone() }
     }
 
-    /// A request to `path` (from the root, such as `/v2/`) with this caller's name and password.
+    /// The same server with a token, as `Authorization: Bearer`.
+    #[must_use]
+    pub fn as_bearer(&self, token: &str) -> Self {
+        Self { credentials: Credentials::Bearer(token.to_owned()), ..self.clone() }
+    }
+
+    /// The same server without credentials.
+    #[must_use]
+    pub fn as_nobody(&self) -> Self {
+        Self { credentials: Credentials::None, ..self.clone() }
+    }
+
+    /// The name of this caller, who has to have one: a caller with a password.
+    #[track_caller]
+    pub fn username(&self) -> &str {
+        match &self.credentials {
+            Credentials::Basic { username, .. } => username,
+            other => panic!("only a caller with a password has a name here, and this is {other:?}"),
+        }
+    }
+
+    /// The password of this caller, who has to have one.
+    #[track_caller]
+    pub fn password(&self) -> &str {
+        match &self.credentials {
+            Credentials::Basic { password, .. } => password,
+            other => panic!("a caller with a password is needed, and this is {other:?}"),
+        }
+    }
+
+    /// A request to `path` (from the root, such as `/v2/`) with this caller's credentials.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client
-            .request(method, format!("{}{path}", self.url))
-            .basic_auth(&self.username, Some(&self.password))
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        match &self.credentials {
+            Credentials::None => request,
+            Credentials::Basic { username, password } => request.basic_auth(username, Some(password)),
+            Credentials::Bearer(token) => request.bearer_auth(token),
+        }
     }
 
     /// Sends a request and collects the answer, whatever it is.

@@ -8,6 +8,7 @@
 #![expect(clippy::return_self_not_must_use)]
 
 mod api;
+mod background;
 mod command;
 mod dockerd;
 pub mod images;
@@ -16,9 +17,12 @@ mod random;
 mod server;
 
 pub use api::{Answer, Api, Place, Role, Visibility};
+pub use background::Background;
 pub use command::{Output, Sandbox, run, run_within, tool};
 pub use dockerd::Dockerd;
 pub use random::{random_bytes, random_word};
+pub use reqwest::Method;
+pub use reqwest::blocking::{Body, RequestBuilder};
 pub use server::{Options, Server};
 
 /// The digest of `bytes` as a client writes it: `sha256:` and 64 lower case hexadecimal digits.

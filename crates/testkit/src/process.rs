@@ -32,11 +32,15 @@ pub(crate) fn stop(child: &mut Child, patience: Duration) {
     if wait(child, Duration::ZERO).is_some() {
         return;
     }
-    // It may end between the look and the signal; then there is nobody to signal, and that is what we want.
-    let _ = kill_process(pid(child), Signal::TERM);
+    terminate(child);
     if wait(child, patience).is_none() {
         kill(child);
     }
+}
+
+/// Asks `child` to end. It may have ended a moment ago; then there is nobody to ask, and that is what we want.
+pub(crate) fn terminate(child: &Child) {
+    let _ = kill_process(pid(child), Signal::TERM);
 }
 
 /// Ends `child` at once, as `kill -9` does, and collects it.

@@ -3,7 +3,8 @@
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -24,12 +25,21 @@ pub struct Options {
     pub program: PathBuf,
     /// Variables on top of those that [`Server::start`] sets, such as `("LARDER_GC__GRACE", "0s")`.
     pub env: Vec<(String, String)>,
+    /// Where the server keeps its data, when that is not a directory that is thrown away.
+    pub data_directory: Option<PathBuf>,
 }
 
 impl Options {
     /// The program at `program`, with nothing configured.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), env: Vec::new() }
+        Self { program: program.into(), env: Vec::new(), data_directory: None }
+    }
+
+    /// The same with the data in `directory`, which the test looks after.
+    #[must_use]
+    pub fn data_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.data_directory = Some(directory.into());
+        self
     }
 
     /// The same with one more variable.
@@ -49,6 +59,8 @@ pub struct Server {
     admin_password: String,
     /// Absent only between an end and the next start.
     child: Option<Child>,
+    /// Of a server that is never dropped: its end tells the undertaker that the test program is gone.
+    lifeline: Option<ChildStdin>,
 }
 
 impl Server {
@@ -57,7 +69,7 @@ impl Server {
     /// Panics with the server's log when that takes more than ten seconds or the program ends.
     pub fn start(options: Options) -> Self {
         let directory = TempDir::new().expect("a temporary directory can be made");
-        let mut server = Self { options, directory, port: 0, admin_password: random_word(), child: None };
+        let mut server = Self { options, directory, port: 0, admin_password: random_word(), child: None, lifeline: None };
         for _ in 1..ATTEMPTS {
             server.port = free_port();
             match server.launch() {
@@ -69,6 +81,31 @@ impl Server {
         server.port = free_port();
         server.launch().unwrap_or_else(|reason| server.give_up(&reason));
         server
+    }
+
+    /// One server for all tests of a program, started by whoever asks first. A static is never dropped, so
+    /// another process ends the server and removes its data once the test program is gone, however it went.
+    pub fn shared(cell: &'static OnceLock<Self>, options: impl FnOnce() -> Options) -> &'static Self {
+        cell.get_or_init(|| {
+            let mut server = Self::start(options());
+            server.lifeline = Some(server.undertaker());
+            server
+        })
+    }
+
+    /// Starts a process that waits for the end of its standard input, then ends the server and cleans up.
+    fn undertaker(&self) -> ChildStdin {
+        const SCRIPT: &str = "cat >/dev/null; kill \"$1\"; sleep 1; kill -9 \"$1\"; rm -rf \"$2\"";
+        let child = self.child.as_ref().expect("a server that was started has a process");
+        let mut undertaker = Command::new("sh")
+            .args(["-c", SCRIPT, "sh", &child.id().to_string()])
+            .arg(self.directory.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell can be started");
+        undertaker.stdin.take().expect("the standard input was asked for as a pipe")
     }
 
     /// Where it listens, without a slash at the end: `http://localhost:PORT`.
@@ -101,7 +138,7 @@ impl Server {
 
     /// The directory that holds everything the server stores.
     pub fn data_directory(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.options.data_directory.clone().unwrap_or_else(|| self.directory.path().join("data"))
     }
 
     /// Everything the server has logged since its first start.
@@ -142,6 +179,20 @@ impl Server {
         if let Some(mut child) = self.child.take() {
             process::stop(&mut child, PATIENCE);
         }
+    }
+
+    /// Asks the server to end, as a service manager does, and does not wait for it.
+    pub fn terminate(&self) {
+        if let Some(child) = &self.child {
+            process::terminate(child);
+        }
+    }
+
+    /// Waits until the server ends, at most `limit`. `None` when it runs on.
+    pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let status = process::wait(self.child.as_mut()?, limit)?;
+        self.child = None;
+        Some(status)
     }
 
     /// Starts the server over the same data and on the same port, ending it first if it still runs.

@@ -1,7 +1,7 @@
 //! `…/members` and `…/members/{username}`, of an organization and of a registry.
 
 use access::Role;
-use axum::extract::{Path, Query};
+use auth::AccountError;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use registry::MemberView;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::PageQuery;
 use super::problem::Problem;
-use super::request::{Json, Session, existing_name};
+use super::request::{Json, Path, Query, Session, existing_name};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +34,16 @@ impl From<MemberView> for Member {
 /// The user that a path names. Only an administrator of the place is told whether there is such a user.
 async fn user_id(session: &Session, username: &str) -> Result<i64, Problem> {
     Ok(session.state.auth.user_get(username).await?.id)
+}
+
+/// The same for whoever only looks: a name that nobody has gets the answer for somebody who is no member.
+async fn user_id_or_nobody(session: &Session, username: &str) -> Result<i64, Problem> {
+    match session.state.auth.user_get(username).await {
+        Ok(user) => Ok(user.id),
+        // No user has the number 0.
+        Err(AccountError::NotFound) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn after(page: &PageQuery) -> i64 {
@@ -91,7 +101,7 @@ pub(super) mod of_organization {
             let registry = &session.state.registry;
             let name = existing_name(&organization)?;
             let granted = registry.authorize_organization::<List>(&session.caller, &name).await?;
-            let user_id = user_id(&session, &username).await?;
+            let user_id = user_id_or_nobody(&session, &username).await?;
             let view = registry.organization_member_get(&granted, user_id).await?;
             Ok::<_, Problem>(axum::Json(Member::from(view)).into_response())
         };
@@ -161,7 +171,7 @@ pub(super) mod of_registry {
             let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
             let registry = &session.state.registry;
             let granted = registry.authorize_registry::<List>(&session.caller, &organization, &name).await?;
-            let user_id = user_id(&session, &username).await?;
+            let user_id = user_id_or_nobody(&session, &username).await?;
             let view = registry.registry_member_get(&granted, user_id).await?;
             Ok::<_, Problem>(axum::Json(Member::from(view)).into_response())
         };

@@ -10,10 +10,12 @@ mod request;
 mod tokens;
 mod users;
 
+use axum::Extension;
 use axum::response::Response;
 use axum::routing::{delete, get, put};
 
 use crate::SharedState;
+use crate::context::Context;
 use problem::Problem;
 
 /// Bytes of a request: names and settings.
@@ -54,14 +56,15 @@ pub(crate) fn router() -> axum::Router<SharedState> {
 }
 
 /// No surface answers for this path.
-pub(crate) async fn not_found() -> Problem {
+pub(crate) async fn not_found(Extension(context): Extension<Context>) -> Problem {
     Problem::not_found(
         "nothing is here; the registry is under /v2/, management under /api/v1/, health at /healthz",
     )
+    .of_request(context.request_id)
 }
 
-async fn method_not_allowed() -> Problem {
-    Problem::method_not_allowed()
+async fn method_not_allowed(Extension(context): Extension<Context>) -> Problem {
+    Problem::method_not_allowed().of_request(context.request_id)
 }
 
 async fn label(mut response: Response) -> Response {

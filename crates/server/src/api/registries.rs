@@ -1,7 +1,6 @@
 //! `/api/v1/organizations/{organization}/registries` and one registry of it.
 
 use access::Visibility;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use registry::{OrganizationRead, RegistryCreate, RegistryManage, RegistryRead, RegistryView};
@@ -9,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
 use super::problem::Problem;
-use super::request::{Json, Session, existing_name, name};
+use super::request::{Json, Path, Query, Session, existing_name, name};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

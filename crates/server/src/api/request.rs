@@ -74,17 +74,51 @@ impl<T: DeserializeOwned> FromRequest<SharedState> for Json<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &SharedState) -> Result<Self, Response> {
-        let request_id = request.extensions().get::<Context>().map(|context| context.request_id);
+        let context = request.extensions().get::<Context>().cloned();
         match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(rejection) => Err(malformed(rejection.status(), rejection.body_text(), context.as_ref())),
+        }
+    }
+}
+
+/// The names in a path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<SharedState> for Path<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, Response> {
+        match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
             Err(rejection) => {
-                let problem = Problem::malformed(rejection.status(), rejection.body_text());
-                Err(match request_id {
-                    Some(id) => problem.of_request(id).into_response(),
-                    None => problem.into_response(),
-                })
+                Err(malformed(rejection.status(), rejection.body_text(), parts.extensions.get::<Context>()))
             }
         }
+    }
+}
+
+/// The parameters of a list or a removal.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<SharedState> for Query<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, Response> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => {
+                Err(malformed(rejection.status(), rejection.body_text(), parts.extensions.get::<Context>()))
+            }
+        }
+    }
+}
+
+fn malformed(status: StatusCode, detail: String, context: Option<&Context>) -> Response {
+    let problem = Problem::malformed(status, detail);
+    match context {
+        Some(context) => problem.of_request(context.request_id).into_response(),
+        None => problem.into_response(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `/api/v1/me/tokens`: personal tokens, to be used in place of the password.
 
 use auth::TokenView;
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use clock::Timestamp;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
 use super::problem::Problem;
-use super::request::{Json, Session};
+use super::request::{Json, Path, Query, Session};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

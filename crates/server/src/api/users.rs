@@ -2,7 +2,6 @@
 
 use access::InstanceAction;
 use auth::{NewUser, UserView};
-use axum::extract::{Path, Query};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use secrecy::SecretString;
@@ -10,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
 use super::problem::Problem;
-use super::request::{Json, Session};
+use super::request::{Json, Path, Query, Session};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

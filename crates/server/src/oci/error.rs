@@ -85,6 +85,14 @@ impl Failure {
         failure
     }
 
+    /// The same failure, with another scope in its challenge if it has one.
+    pub(super) fn asking_for(mut self, scope: String) -> Self {
+        if let Some(challenge) = &mut self.challenge {
+            challenge.scope = Some(scope);
+        }
+        self
+    }
+
     pub(super) fn invalid_call(error: &CallError, status: StatusCode) -> Self {
         let failure = Self::new(status, error.code(), error.to_string());
         match error.reason {

@@ -19,7 +19,11 @@ pub(super) async fn start(
     name: &RepositoryName,
     mode: UploadStart,
 ) -> Result<Response, Failure> {
-    let granted = exchange.grant::<Push>(name).await?;
+    let granted = exchange.grant::<Push>(name).await.map_err(|failure| match &mode {
+        // A client that follows challenges one at a time is told both scopes of a mount at once.
+        UploadStart::Mount { from: Some(source), .. } => failure.asking_for(challenge::mount(name, source)),
+        _ => failure,
+    })?;
     match mode {
         UploadStart::Mount { digest, from, from_given } => {
             mount(&exchange, &granted, &digest, from.as_ref(), from_given).await

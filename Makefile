@@ -1,0 +1,52 @@
+# Everything that a developer types. Each target does its own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint unit clients conformance crash fuzz bench
+
+FUZZ_SECONDS ?= 10
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+run: ## Build and run the registry on localhost:5000, data in ./larder-data
+	@scripts/check-build-tools.sh
+	cargo run --release --quiet --locked -p larder -- serve
+
+build: ## Build the release program
+	@scripts/check-build-tools.sh
+	cargo build --release --locked -p larder
+
+test: ## Everything that has to hold: lints, unit and API tests, real clients, conformance, crashes, fuzzing
+	@scripts/check-build-tools.sh
+	scripts/test.sh
+
+lint: ## Formatting, clippy, dependencies
+	@scripts/check-build-tools.sh
+	scripts/test.sh lint
+
+unit: ## Unit and API tests alone: no other program is needed
+	@scripts/check-build-tools.sh
+	scripts/test.sh unit
+
+clients: ## docker, podman, buildah, skopeo, oras, helm, crane and regctl against the server
+	@scripts/check-build-tools.sh
+	scripts/test.sh clients
+
+conformance: ## Both conformance suites, the one of the specification's main branch included
+	@scripts/check-build-tools.sh
+	scripts/test.sh conformance conformance-dev
+
+crash: ## Kill the server at random and on purpose; LARDER_CRASH_KILLS=5000 for longer
+	@scripts/check-build-tools.sh
+	scripts/test.sh crash
+
+fuzz: ## Fuzz every parser for FUZZ_SECONDS each
+	@scripts/check-build-tools.sh
+	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/test.sh fuzz
+
+bench: ## Compare with Debian's docker-registry
+	@scripts/check-build-tools.sh
+	scripts/install-test-tools.sh packages >/dev/null
+	cargo build --release --locked -p larder -p bench
+	cargo run --release --quiet --locked -p bench -- $(BENCH_ARGUMENTS)

@@ -1,0 +1,93 @@
+//! The rules of the house that a compiler does not know, each with its reason.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Which room may use which: arrows point at what is used, and nothing else is allowed. A new arrow is a
+/// change to the architecture, so it is made here on purpose.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("access", &[]),
+    ("auth", &["access", "clock", "db"]),
+    ("bench", &[]),
+    ("blobs", &[]),
+    ("clock", &[]),
+    ("db", &[]),
+    ("larder", &["access", "auth", "blobs", "clock", "db", "oci", "registry", "server"]),
+    ("oci", &[]),
+    ("registry", &["access", "blobs", "clock", "db", "oci"]),
+    ("server", &["access", "auth", "clock", "oci", "registry"]),
+    ("testkit", &[]),
+];
+
+/// Crates that only some rooms may name, so that what they stand for stays behind its wall.
+const WALLS: &[(&str, &[&str])] = &[
+    ("rusqlite", &["db"]),
+    ("argon2", &["auth"]),
+    ("jsonwebtoken", &["auth"]),
+    ("hyper", &["server"]),
+    ("axum", &["server"]),
+    ("http", &["oci", "server"]),
+    ("rustix", &["blobs", "bench", "testkit"]),
+];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the crate lies in a workspace")
+}
+
+/// What each crate of the workspace depends on outside its tests.
+fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--locked"])
+        .current_dir(workspace())
+        .output()
+        .expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo prints JSON");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let packages = metadata["packages"].as_array().expect("there are packages");
+    packages
+        .iter()
+        .map(|package| {
+            let used = package["dependencies"].as_array().expect("a package lists its dependencies");
+            let normal = used.iter().filter(|dependency| dependency["kind"].is_null());
+            (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn crates_use_each_other_only_along_the_arrows() {
+    let found = dependencies();
+    let names: Vec<&String> = found.keys().collect();
+    let known: Vec<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, known, "a crate without arrows, or arrows without a crate");
+    for (name, allowed) in ARROWS {
+        for used in &found[*name] {
+            let is_room = known.contains(&used.as_str());
+            assert!(!is_room || allowed.contains(&used.as_str()), "{name} -> {used} is a new arrow");
+        }
+    }
+}
+
+#[test]
+fn what_stands_behind_a_wall_is_named_by_its_rooms_alone() {
+    for (name, used) in dependencies() {
+        for (behind, rooms) in WALLS {
+            assert!(
+                !used.iter().any(|used| used == behind) || rooms.contains(&name.as_str()),
+                "{name} uses {behind}, which is for {rooms:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_migration_file_is_applied() {
+    let applied = std::fs::read_to_string(workspace().join("crates/db/src/migrate.rs")).expect("readable");
+    for entry in std::fs::read_dir(workspace().join("migrations/sqlite")).expect("there are migrations") {
+        let name = entry.expect("readable").file_name().into_string().expect("UTF-8");
+        assert!(applied.contains(&name), "migrations/sqlite/{name} is not in the list of migrations");
+    }
+}

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Runs the tests in stages, cheapest first. Without arguments: all stages but conformance-dev.
+#
+#   scripts/test.sh [lint] [unit] [clients] [conformance] [race] [crash] [fuzz] [conformance-dev]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly fuzz_targets=(name digest range call manifest conditional scope)
+readonly fuzz_seconds=${FUZZ_SECONDS:-10}
+
+stage() { printf '\n== %s\n' "$*"; }
+
+# The tools that a stage needs, on the path and for the tests.
+tools() {
+    local directory
+    directory=$(scripts/install-test-tools.sh "$@")
+    export LARDER_TEST_TOOLS=$directory PATH=$directory:$PATH
+}
+
+lint() {
+    tools cargo
+    stage "formatting"
+    cargo fmt --all --check
+    stage "clippy"
+    cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+    cargo clippy -p larder --all-targets --features failpoints --locked --quiet -- -D warnings
+    stage "dependencies"
+    cargo deny --log-level error check bans licenses sources
+}
+
+unit() {
+    stage "unit and API tests"
+    cargo test --workspace --locked --quiet
+}
+
+clients() {
+    tools packages clients
+    stage "real clients"
+    cargo test -p larder --locked --quiet --test clients
+}
+
+conformance() {
+    tools conformance
+    stage "conformance, release 1.1.1"
+    cargo test -p larder --locked --quiet --test conformance -- --skip the_development_program
+}
+
+conformance-dev() {
+    tools conformance conformance-dev
+    stage "conformance, the specification's main branch"
+    cargo test -p larder --locked --quiet --test conformance -- the_development_program
+}
+
+race() {
+    stage "races between pushes, deletes and collection"
+    cargo test -p larder --locked --quiet --test race
+}
+
+crash() {
+    stage "crashes"
+    cargo test -p larder --locked --quiet --features failpoints --test crash -- --nocapture
+}
+
+fuzz() {
+    tools cargo
+    stage "fuzzing, $fuzz_seconds s for each parser"
+    local target found
+    # What fuzzing finds goes to a folder of its own; the checked-in seeds stay as they are.
+    found=$(mktemp -d)
+    for target in "${fuzz_targets[@]}"; do
+        # The sanitizers need a nightly compiler; coverage alone does not.
+        RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" "$found" "fuzz/corpus/$target" \
+            -- -max_total_time="$fuzz_seconds" -verbosity=0 -print_final_stats=0
+        rm -rf "${found:?}"/*
+    done
+    rm -rf "$found"
+    echo "fuzzing found nothing"
+}
+
+stages=("$@")
+((${#stages[@]})) || stages=(lint unit clients conformance race crash fuzz)
+for name in "${stages[@]}"; do
+    "$name"
+done
+stage "passed: ${stages[*]}"
