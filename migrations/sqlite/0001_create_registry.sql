@@ -56,6 +56,8 @@ CREATE TABLE registries (
     -- 'organization/registry/': followed by a repository's name, it orders as the full names do.
     path            TEXT NOT NULL UNIQUE,
     visibility      TEXT NOT NULL,
+    -- Whether manifests may name content that the repository does not hold.
+    sparse          INTEGER NOT NULL DEFAULT 0,
     created_at      INTEGER NOT NULL,
     -- Set when it is being deleted: its name is free again and its content goes bit by bit.
     deleted_at      INTEGER,

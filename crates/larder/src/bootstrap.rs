@@ -2,11 +2,10 @@
 
 use std::io::Write as _;
 
-use access::Visibility;
 use anyhow::Context as _;
 use auth::NewUser;
 use oci::{OrganizationName, RegistryName};
-use registry::{Caller, RegistryCreate};
+use registry::{Caller, RegistryCreate, RegistrySettings};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::open::Opened;
@@ -43,7 +42,7 @@ pub(crate) async fn run(opened: &Opened, settings: &Settings) -> anyhow::Result<
             let caller = Caller::operator();
             let granted =
                 opened.registry.authorize_organization::<RegistryCreate>(&caller, organization).await?;
-            opened.registry.registry_create(&granted, registry, Visibility::Private).await?;
+            opened.registry.registry_create(&granted, registry, RegistrySettings::default()).await?;
         }
     }
     // Not through the log: a password must not end up in a log's archive.

@@ -10,7 +10,7 @@ use crate::open::Opened;
 use crate::settings::GcSettings;
 
 /// How often keys and tokens are looked after.
-const UPKEEP: Duration = Duration::from_secs(1800);
+const UPKEEP: Duration = Duration::from_mins(30);
 
 /// The running worker.
 pub(crate) struct Worker {

@@ -103,6 +103,7 @@ pub struct Repository {
     pub(crate) registry_id: i64,
     pub(crate) id: Option<i64>,
     pub(crate) name: RepositoryName,
+    pub(crate) sparse: bool,
 }
 
 /// An organization that exists.
@@ -198,19 +199,20 @@ impl Registry {
         match caller.limit.as_deref().map(|grants| evaluate(grants, name.as_str(), action)) {
             None | Some(ScopeVerdict::Granted) => {}
             Some(ScopeVerdict::Silent) => return Err(Refusal::Unasked.into()),
-            Some(ScopeVerdict::Denied) => return Err(refuse::<R>(caller, name.as_str(), &found.facts).into()),
+            Some(ScopeVerdict::Denied) => return Err(refuse::<R>(caller, name.as_str(), found.facts).into()),
         }
         // Without credentials every answer is the same question for some, whatever exists.
         if caller.principal.is_anonymous() && caller.limit.is_none() {
             return Err(Refusal::Unasked.into());
         }
         if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
-            return Err(refuse::<R>(caller, name.as_str(), &found.facts).into());
+            return Err(refuse::<R>(caller, name.as_str(), found.facts).into());
         }
         let Some(registry_id) = found.registry_id else {
             return Err(registry_missing(name.organization(), name.registry()));
         };
-        Ok(Granted::new(Repository { registry_id, id: found.repository_id, name: name.clone() }, caller))
+        let (id, sparse) = (found.repository_id, found.sparse);
+        Ok(Granted::new(Repository { registry_id, id, name: name.clone(), sparse }, caller))
     }
 
     /// Which of `actions` the principal may do on the repository now, for a token that will say so.
@@ -287,8 +289,8 @@ fn registry_missing(organization: &str, registry: &str) -> Error {
     )
 }
 
-fn refuse<R: Right>(caller: &Caller, what: &str, facts: &Facts) -> Refusal {
-    refuse_seen::<R>(caller, what, decide(&caller.principal, Action::Pull, facts).is_allowed())
+fn refuse<R: Right>(caller: &Caller, what: &str, facts: Facts) -> Refusal {
+    refuse_seen::<R>(caller, what, decide(&caller.principal, Action::Pull, &facts).is_allowed())
 }
 
 /// What a refused caller hears: the one place that decides how much.

@@ -39,7 +39,7 @@ pub use manifest::{ManifestContent, ManifestPushed, ManifestStat};
 pub use referrer::{ReferrerPage, ReferrerQuery};
 pub use scrub::{ScrubReport, Suspect};
 pub use tag::TagPage;
-pub use tenancy::{MemberView, OrganizationView, RegistryView};
+pub use tenancy::{MemberView, OrganizationView, RegistrySettings, RegistrySettingsChange, RegistryView};
 
 /// What the operator may set.
 #[derive(Clone, Debug)]
@@ -61,11 +61,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        const HOUR: Duration = Duration::from_secs(3600);
+        const HOUR: Duration = Duration::from_hours(1);
         Self {
             upload_ttl: 24 * HOUR,
             open_uploads_per_user: 1000,
-            body_stall: Duration::from_secs(60),
+            body_stall: Duration::from_mins(1),
             grace: 24 * HOUR,
             trash_delay: HOUR,
             collect_untagged: false,

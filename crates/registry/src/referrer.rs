@@ -56,7 +56,10 @@ impl Registry {
         let limit = query.limit.map_or(PAGE, |limit| u32::try_from(limit).unwrap_or(PAGE).min(PAGE)) as usize;
         let Some(repository_id) = granted.resource.id else { return Ok(page) };
         let mut bytes = 0;
-        while limit > 0 {
+        if limit == 0 {
+            return Ok(page);
+        }
+        loop {
             let rows = store::referrers::referrers_page(
                 self.db(),
                 repository_id,
@@ -82,10 +85,9 @@ impl Registry {
                 })?);
             }
             if last_rows {
-                break;
+                return Ok(page);
             }
         }
-        Ok(page)
     }
 }
 

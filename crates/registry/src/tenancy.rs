@@ -22,6 +22,31 @@ pub struct OrganizationView {
     pub created_at: Timestamp,
 }
 
+/// What the administrators of a registry decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegistrySettings {
+    /// Who may pull.
+    pub visibility: Visibility,
+    /// Whether a manifest may name content that its repository does not hold, as in a mirror of some
+    /// platforms of an image (OCI image-spec, sparse indexes). Clients that pull the rest find it missing.
+    pub sparse: bool,
+}
+
+impl Default for RegistrySettings {
+    fn default() -> Self {
+        Self { visibility: Visibility::Private, sparse: false }
+    }
+}
+
+/// A change of a registry's settings: what is `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegistrySettingsChange {
+    /// Who may pull.
+    pub visibility: Option<Visibility>,
+    /// Whether manifests may be sparse.
+    pub sparse: Option<bool>,
+}
+
 /// A registry, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryView {
@@ -29,8 +54,8 @@ pub struct RegistryView {
     pub organization: String,
     /// Its name.
     pub name: String,
-    /// Who may pull.
-    pub visibility: Visibility,
+    /// What its administrators decided.
+    pub settings: RegistrySettings,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -52,12 +77,12 @@ fn organization_view((name, created_at): (String, i64)) -> OrganizationView {
 
 fn registry_view(
     organization: &OrganizationName,
-    (name, visibility, created_at): rows::RegistryRow,
+    (name, visibility, sparse, created_at): rows::RegistryRow,
 ) -> Result<RegistryView, Error> {
     Ok(RegistryView {
         organization: organization.to_string(),
         name,
-        visibility: rows::stored(&visibility)?,
+        settings: RegistrySettings { visibility: rows::stored(&visibility)?, sparse },
         created_at: Timestamp::from_millis(created_at),
     })
 }
@@ -139,13 +164,13 @@ impl Registry {
         &self,
         granted: &Granted<RegistryCreate>,
         name: &RegistryName,
-        visibility: Visibility,
+        settings: RegistrySettings,
     ) -> Result<RegistryView, Error> {
         let (organization, text, now) = (granted.resource.clone(), name.to_string(), self.now());
         let view = RegistryView {
             organization: organization.name.to_string(),
             name: text.clone(),
-            visibility,
+            settings,
             created_at: now,
         };
         self.db()
@@ -156,7 +181,7 @@ impl Registry {
                         organization.id,
                         organization.name.as_str(),
                         &text,
-                        visibility,
+                        settings,
                         now,
                     )
                     .await
@@ -194,17 +219,22 @@ impl Registry {
             .collect()
     }
 
-    /// Makes a registry public or private.
-    pub async fn registry_visibility_set(
+    /// Changes a registry's settings.
+    pub async fn registry_settings_change(
         &self,
         granted: &Granted<RegistryManage>,
-        visibility: Visibility,
+        change: RegistrySettingsChange,
     ) -> Result<(), Error> {
         let id = granted.resource.id;
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
-                    rows::registry_visibility_set_in(transaction, id, visibility).await?;
+                    let before = rows::registry_settings_in(transaction, id).await?.unwrap_or_default();
+                    let after = RegistrySettings {
+                        visibility: change.visibility.unwrap_or(before.visibility),
+                        sparse: change.sparse.unwrap_or(before.sparse),
+                    };
+                    rows::registry_settings_set_in(transaction, id, after).await?;
                     Ok(())
                 })
             })

@@ -92,13 +92,11 @@ pub(crate) async fn serve(
     // Dropping the accept loops closes the sockets: new connections go to another replica, or are refused.
     accepting.shutdown().await;
     let drain = state.settings.drain_timeout;
-    match Arc::try_unwrap(graceful) {
-        Ok(graceful) => {
-            if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
-                tracing::warn!(drain_secs = drain.as_secs(), "requests still under way were cut off");
-            }
-        }
-        Err(_) => tracing::warn!("a connection was being set up and was cut off"),
+    // The accept loops held the other references.
+    if let Ok(graceful) = Arc::try_unwrap(graceful)
+        && tokio::time::timeout(drain, graceful.shutdown()).await.is_err()
+    {
+        tracing::warn!(drain_secs = drain.as_secs(), "requests still under way were cut off");
     }
     Ok(())
 }

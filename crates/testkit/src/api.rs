@@ -238,6 +238,12 @@ impl Api {
         self.call(Method::PATCH, &path, Some(&body), &[200, 204])
     }
 
+    /// Lets a registry take manifests over content that it does not hold.
+    pub fn registry_sparse(&self, organization: &str, registry: &str) -> Answer {
+        let path = Place::Registry(organization, registry).path();
+        self.call(Method::PATCH, &path, Some(&json!({ "sparse_manifests": true })), &[200])
+    }
+
     /// Deletes a registry.
     #[track_caller]
     pub fn registry_delete(&self, organization: &str, registry: &str) -> Answer {

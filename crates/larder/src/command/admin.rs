@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use auth::NewUser;
 use clap::Subcommand;
 use oci::{OrganizationName, RegistryName};
-use registry::{Caller, OrganizationMembersManage, RegistryCreate};
+use registry::{Caller, OrganizationMembersManage, RegistryCreate, RegistrySettings};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bootstrap::generate_password;
@@ -115,7 +115,8 @@ pub(super) async fn run(command: AdminCommand, settings: Settings) -> anyhow::Re
             let caller = Caller::operator();
             let granted = registry.authorize_organization::<RegistryCreate>(&caller, &organization).await?;
             let visibility = if public { Visibility::Public } else { Visibility::Private };
-            registry.registry_create(&granted, &name, visibility).await?;
+            let settings = RegistrySettings { visibility, ..RegistrySettings::default() };
+            registry.registry_create(&granted, &name, settings).await?;
             say(&format!("registry {organization}/{name} is created"))
         }
         AdminCommand::SetRole { organization, username, role } => {

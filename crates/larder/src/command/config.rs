@@ -15,7 +15,7 @@ pub(super) enum ConfigCommand {
     Print,
 }
 
-pub(super) fn run(command: &ConfigCommand, settings: Settings) -> anyhow::Result<ExitCode> {
+pub(super) fn run(command: &ConfigCommand, settings: &Settings) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match command {
         // Loading it was the check.

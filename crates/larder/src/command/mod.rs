@@ -68,7 +68,7 @@ impl Larder {
         };
         match self.command {
             Command::Serve => block_on(serve::run(load()?)),
-            Command::Config { command } => config::run(&command, load()?),
+            Command::Config { command } => config::run(&command, &load()?),
             Command::Admin { command } => block_on(admin::run(command, load()?)),
             Command::Gc(arguments) => block_on(gc::run(arguments, load()?)),
             Command::Scrub => block_on(scrub::run(load()?)),

@@ -179,7 +179,7 @@ impl AuthSettings {
     fn check(&self) -> anyhow::Result<()> {
         // Clients of the Docker lineage take anything shorter for a minute.
         anyhow::ensure!(
-            self.access_token_ttl.duration() >= Duration::from_secs(60),
+            self.access_token_ttl.duration() >= Duration::from_mins(1),
             "auth.access_token_ttl has to be at least 60s"
         );
         Ok(())
@@ -230,7 +230,7 @@ impl Default for GcSettings {
         let registry = registry::Settings::default();
         Self {
             enabled: true,
-            interval: Duration::from_secs(60).into(),
+            interval: Duration::from_mins(1).into(),
             grace: registry.grace.into(),
             trash_delay: registry.trash_delay.into(),
             collect_untagged: registry.collect_untagged,

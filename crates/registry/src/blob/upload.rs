@@ -15,7 +15,7 @@ use crate::store::uploads::UploadRow;
 use crate::{Registry, store};
 
 /// How long a finished session still answers, for a client that lost the first answer.
-const COMPLETED_TTL: std::time::Duration = std::time::Duration::from_secs(600);
+const COMPLETED_TTL: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// Where an upload stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Registry {
                     let open = store::uploads::uploads_open_in(transaction, row.user_id, limit).await?;
                     if open >= i64::from(limit) {
                         return Err(Error::new(
-                            ErrorKind::Busy { retry_after: std::time::Duration::from_secs(60) },
+                            ErrorKind::Busy { retry_after: std::time::Duration::from_mins(1) },
                             format!(
                                 "{open} uploads of this user are open, which is the limit; finish or cancel \
                                  some, or wait for them to expire"

@@ -50,7 +50,7 @@ impl Registry {
         content_type: Option<&str>,
         body: Bytes,
     ) -> Result<ManifestPushed, Error> {
-        let manifest = Manifest::parse(content_type, &body).map_err(invalid)?;
+        let manifest = Manifest::parse(content_type, &body).map_err(|error| invalid(&error))?;
         let (digest, tags) = match reference {
             Reference::Digest(digest) => {
                 if !digest.matches(&body) {
@@ -102,9 +102,11 @@ fn gather(
 ) -> Result<NewPush, Error> {
     let mut required = Vec::new();
     let mut edges = Vec::new();
+    // What a sparse manifest names and the repository lacks may come later; the edge waits for it.
+    let sparse = granted.resource.sparse;
     for blob in &manifest.blobs {
         edges.push(blob.digest.as_str().to_owned());
-        if !blob.optional {
+        if !blob.optional && !sparse {
             required.push((blob.digest.as_str().to_owned(), Requirement::Blob));
         }
     }
@@ -112,7 +114,9 @@ fn gather(
         edges.push(child.digest.as_str().to_owned());
         // An index may name blobs: a build cache does. Its type says which of the two it is.
         let requirement = if child.is_manifest_type() { Requirement::Manifest } else { Requirement::Blob };
-        required.push((child.digest.as_str().to_owned(), requirement));
+        if !sparse {
+            required.push((child.digest.as_str().to_owned(), requirement));
+        }
     }
     let size = body.len() as u64;
     let referrer = match &manifest.subject {
@@ -254,8 +258,8 @@ async fn tag_move_in(
     Ok(())
 }
 
-fn invalid(error: ManifestError) -> Error {
-    let kind = match &error {
+fn invalid(error: &ManifestError) -> Error {
+    let kind = match error {
         ManifestError::TooLarge { .. } => ErrorKind::ManifestTooLarge,
         _ => ErrorKind::ManifestInvalid,
     };

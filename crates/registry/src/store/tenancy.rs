@@ -5,11 +5,15 @@ use clock::Timestamp;
 use db::{Db, Error, FromRow, Row, Transaction, params};
 use oci::{OrganizationName, RegistryName, RepositoryName};
 
+use crate::tenancy::RegistrySettings;
+
 /// What is known about a repository's place and the caller's standing there.
 pub(crate) struct RepositoryFound {
     pub(crate) facts: Facts,
     pub(crate) registry_id: Option<i64>,
     pub(crate) repository_id: Option<i64>,
+    /// Whether the registry takes manifests over content that is not there.
+    pub(crate) sparse: bool,
 }
 
 pub(crate) struct RegistryFound {
@@ -39,6 +43,7 @@ impl FromRow for RepositoryFound {
                 organization_role: parsed::<Role>(row, 3)?,
                 registry_role: parsed::<Role>(row, 4)?,
             },
+            sparse: row.get::<Option<bool>>(5)?.unwrap_or(false),
         })
     }
 }
@@ -51,7 +56,7 @@ pub(crate) async fn repository_resolve(
 ) -> Result<RepositoryFound, Error> {
     let found = db
         .opt(
-            "SELECT g.id, r.id, g.visibility, om.role, gm.role
+            "SELECT g.id, r.id, g.visibility, om.role, gm.role, g.sparse
              FROM organizations o
              LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
              LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $2
@@ -61,7 +66,12 @@ pub(crate) async fn repository_resolve(
             params![name.registry(), name.repository(), user_id, name.organization()],
         )
         .await?;
-    Ok(found.unwrap_or(RepositoryFound { facts: Facts::default(), registry_id: None, repository_id: None }))
+    Ok(found.unwrap_or(RepositoryFound {
+        facts: Facts::default(),
+        registry_id: None,
+        repository_id: None,
+        sparse: false,
+    }))
 }
 
 pub(crate) async fn registry_resolve(
@@ -72,7 +82,7 @@ pub(crate) async fn registry_resolve(
 ) -> Result<RegistryFound, Error> {
     let found: Option<RepositoryFound> = db
         .opt(
-            "SELECT g.id, NULL, g.visibility, om.role, gm.role
+            "SELECT g.id, NULL, g.visibility, om.role, gm.role, NULL
              FROM organizations o
              LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
              LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
@@ -97,7 +107,7 @@ pub(crate) async fn organization_resolve(
         .opt(
             "SELECT o.id, NULL, NULL, om.role,
                     (SELECT 'viewer' FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
-                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1)
+                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1), NULL
              FROM organizations o
              LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
              WHERE o.name = $2",
@@ -179,18 +189,19 @@ pub(crate) async fn registry_insert_in(
     organization_id: i64,
     organization: &str,
     name: &str,
-    visibility: Visibility,
+    settings: RegistrySettings,
     now: Timestamp,
 ) -> Result<i64, Error> {
     let (id,) = transaction
         .one(
-            "INSERT INTO registries (organization_id, name, path, visibility, created_at)
-             VALUES ($1, $2, $3, $4, $5) RETURNING id",
+            "INSERT INTO registries (organization_id, name, path, visibility, sparse, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
             params![
                 organization_id,
                 name,
                 format!("{organization}/{name}/"),
-                visibility.as_str(),
+                settings.visibility.as_str(),
+                settings.sparse,
                 now.as_millis()
             ],
         )
@@ -198,11 +209,11 @@ pub(crate) async fn registry_insert_in(
     Ok(id)
 }
 
-/// (name, visibility, created at) of one registry.
-pub(crate) type RegistryRow = (String, String, i64);
+/// (name, visibility, sparse, created at) of one registry.
+pub(crate) type RegistryRow = (String, String, bool, i64);
 
 pub(crate) async fn registry_get(db: &Db, id: i64) -> Result<Option<RegistryRow>, Error> {
-    db.opt("SELECT name, visibility, created_at FROM registries WHERE id = $1", params![id]).await
+    db.opt("SELECT name, visibility, sparse, created_at FROM registries WHERE id = $1", params![id]).await
 }
 
 /// Registries of an organization that the user may see, by name. Members of the organization see all.
@@ -214,7 +225,7 @@ pub(crate) async fn registries_list(
     limit: u32,
 ) -> Result<Vec<RegistryRow>, Error> {
     db.all(
-        "SELECT g.name, g.visibility, g.created_at FROM registries g
+        "SELECT g.name, g.visibility, g.sparse, g.created_at FROM registries g
          WHERE g.organization_id = $1 AND g.name > $2 AND g.deleted_at IS NULL
            AND (g.visibility = 'public'
                 OR EXISTS (SELECT 1 FROM organization_members om
@@ -227,13 +238,26 @@ pub(crate) async fn registries_list(
     .await
 }
 
-pub(crate) async fn registry_visibility_set_in(
+pub(crate) async fn registry_settings_in(
     transaction: &mut Transaction,
     id: i64,
-    visibility: Visibility,
+) -> Result<Option<RegistrySettings>, Error> {
+    let row: Option<(String, bool)> =
+        transaction.opt("SELECT visibility, sparse FROM registries WHERE id = $1", params![id]).await?;
+    row.map(|(visibility, sparse)| Ok(RegistrySettings { visibility: stored(&visibility)?, sparse }))
+        .transpose()
+}
+
+pub(crate) async fn registry_settings_set_in(
+    transaction: &mut Transaction,
+    id: i64,
+    settings: RegistrySettings,
 ) -> Result<u64, Error> {
     transaction
-        .exec("UPDATE registries SET visibility = $1 WHERE id = $2", params![visibility.as_str(), id])
+        .exec(
+            "UPDATE registries SET visibility = $1, sparse = $2 WHERE id = $3",
+            params![settings.visibility.as_str(), settings.sparse, id],
+        )
         .await
 }
 

@@ -3,7 +3,10 @@
 use access::Visibility;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use registry::{OrganizationRead, RegistryCreate, RegistryManage, RegistryRead, RegistryView};
+use registry::{
+    OrganizationRead, RegistryCreate, RegistryManage, RegistryRead, RegistrySettings, RegistrySettingsChange,
+    RegistryView,
+};
 use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
@@ -14,18 +17,15 @@ use super::request::{Json, Path, Query, Session, existing_name, name};
 #[serde(deny_unknown_fields)]
 pub(super) struct NewRegistry {
     name: String,
-    #[serde(default = "private")]
-    visibility: Visibility,
-}
-
-fn private() -> Visibility {
-    Visibility::Private
+    visibility: Option<Visibility>,
+    sparse_manifests: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RegistryChange {
     visibility: Option<Visibility>,
+    sparse_manifests: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +40,7 @@ struct Registry {
     organization: String,
     name: String,
     visibility: Visibility,
+    sparse_manifests: bool,
     created_at: String,
 }
 
@@ -48,7 +49,8 @@ impl From<RegistryView> for Registry {
         Self {
             organization: view.organization,
             name: view.name,
-            visibility: view.visibility,
+            visibility: view.settings.visibility,
+            sparse_manifests: view.settings.sparse,
             created_at: time(view.created_at),
         }
     }
@@ -80,7 +82,12 @@ pub(super) async fn create(
         let place = existing_name(&organization)?;
         let granted = registry.authorize_organization::<RegistryCreate>(&session.caller, &place).await?;
         let name = name("name", &new.name)?;
-        let view = registry.registry_create(&granted, &name, new.visibility).await?;
+        let before = RegistrySettings::default();
+        let settings = RegistrySettings {
+            visibility: new.visibility.unwrap_or(before.visibility),
+            sparse: new.sparse_manifests.unwrap_or(before.sparse),
+        };
+        let view = registry.registry_create(&granted, &name, settings).await?;
         Ok::<_, Problem>((StatusCode::CREATED, axum::Json(Registry::from(view))).into_response())
     };
     session.answer(outcome.await)
@@ -111,9 +118,9 @@ pub(super) async fn update(
         let registry = &session.state.registry;
         let granted =
             registry.authorize_registry::<RegistryManage>(&session.caller, &organization, &name).await?;
-        if let Some(visibility) = change.visibility {
-            registry.registry_visibility_set(&granted, visibility).await?;
-        }
+        let change =
+            RegistrySettingsChange { visibility: change.visibility, sparse: change.sparse_manifests };
+        registry.registry_settings_change(&granted, change).await?;
         let readable =
             registry.authorize_registry::<RegistryRead>(&session.caller, &organization, &name).await?;
         let view = registry.registry_get(&readable).await?;

@@ -28,8 +28,8 @@ struct Token {
     expires_at: Option<String>,
     last_used_at: Option<String>,
     /// Shown once, when the token is made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<String>,
+    #[serde(rename = "token", skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 impl From<TokenView> for Token {
@@ -41,7 +41,7 @@ impl From<TokenView> for Token {
             created_at: time(view.created_at),
             expires_at: view.expires_at.map(time),
             last_used_at: view.last_used_at.map(time),
-            token: None,
+            secret: None,
         }
     }
 }
@@ -61,7 +61,7 @@ pub(super) async fn create(session: Session, Json(new): Json<NewToken>) -> Respo
         let expires_at = new.expires_at.as_deref().map(parse_time).transpose()?;
         let (view, secret) = session.state.auth.token_create(session.user_id, &new.name, expires_at).await?;
         let mut token = Token::from(view);
-        token.token = Some(secret.expose_secret().to_owned());
+        token.secret = Some(secret.expose_secret().to_owned());
         Ok::<_, Problem>((StatusCode::CREATED, axum::Json(token)).into_response())
     };
     session.answer(outcome.await)

@@ -53,13 +53,15 @@ pub(super) fn mount(target: &RepositoryName, source: &RepositoryName) -> String 
 
 /// The challenge header (Docker token authentication). Every value is quoted: some parsers know no other.
 pub(super) fn header(base_url: &str, service: &str, scope: Option<&str>, error: Option<&str>) -> String {
-    let mut header = format!("Bearer realm=\"{base_url}/token\",service=\"{service}\"");
-    for (name, value) in [("scope", scope), ("error", error)] {
-        if let Some(value) = value {
-            header.push_str(&format!(",{name}=\"{value}\""));
-        }
-    }
-    header
+    let parameter = |name: &str, value: Option<&str>| match value {
+        Some(value) => format!(",{name}=\"{value}\""),
+        None => String::new(),
+    };
+    format!(
+        "Bearer realm=\"{base_url}/token\",service=\"{service}\"{}{}",
+        parameter("scope", scope),
+        parameter("error", error)
+    )
 }
 
 #[cfg(test)]

@@ -58,23 +58,17 @@ pub(super) async fn list(
 
 fn next_url(asked: &ReferrersQuery, form: Form, next: &str) -> String {
     let (name, digest) = (&asked.name, &asked.digest);
-    let mut url = match form {
-        Form::Oci => format!("/v2/{name}/referrers/{digest}?nextToken={next}"),
-        Form::OrasDraft => {
-            format!("/oras/artifacts/v1/{name}/manifests/{digest}/referrers?nextToken={next}")
-        }
+    let mut parameters = vec![("nextToken", next.to_owned())];
+    parameters.extend(asked.n.map(|n| ("n", n.to_string())));
+    parameters.extend(asked.artifact_type.as_deref().map(|kind| ("artifactType", escape(kind))));
+    let path = match form {
+        Form::Oci => format!("/v2/{name}/referrers/{digest}"),
+        Form::OrasDraft => format!("/oras/artifacts/v1/{name}/manifests/{digest}/referrers"),
         Form::OrasReleaseCandidate => {
-            format!(
-                "/v2/{name}/_oras/artifacts/referrers?digest={}&nextToken={next}",
-                escape(digest.as_str())
-            )
+            parameters.insert(0, ("digest", escape(digest.as_str())));
+            format!("/v2/{name}/_oras/artifacts/referrers")
         }
     };
-    if let Some(n) = asked.n {
-        url.push_str(&format!("&n={n}"));
-    }
-    if let Some(artifact_type) = &asked.artifact_type {
-        url.push_str(&format!("&artifactType={}", escape(artifact_type)));
-    }
-    url
+    let query: Vec<String> = parameters.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{path}?{}", query.join("&"))
 }
