@@ -10,6 +10,7 @@ mod docker;
 mod helm;
 mod oras;
 mod podman;
+mod readme;
 mod regctl;
 mod scene;
 mod skopeo;
