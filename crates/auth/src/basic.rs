@@ -29,17 +29,35 @@ pub(crate) struct Remembered {
     until: Timestamp,
 }
 
-/// Verified passwords, and those that are being verified.
+/// A password that was wrong, for a short time.
+#[derive(Clone, Copy)]
+struct Refused {
+    /// Key and epoch of the user then, or that there was none; with others it may be right.
+    user: Option<(i64, i64)>,
+    until: Timestamp,
+}
+
+/// How long a wrong password is remembered. Clients repeat one for every request of a push; a repetition tells
+/// nothing new to anybody, so it neither costs a slow hash nor counts as another guess.
+const REFUSED_TTL: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Verified passwords, refused ones, and those that are being verified.
 pub(crate) struct Credentials {
     /// Made anew at each start and never stored: what is remembered says nothing to anybody else.
     key: [u8; 32],
     remembered: Cache<[u8; 32], Remembered>,
+    refused: Cache<[u8; 32], Refused>,
     flights: Flights<Result<Remembered, SignInError>>,
 }
 
 impl Credentials {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { key: random::bytes(), remembered: Cache::new(capacity), flights: Flights::default() }
+        Self {
+            key: random::bytes(),
+            remembered: Cache::new(capacity),
+            refused: Cache::new(capacity),
+            flights: Flights::default(),
+        }
     }
 
     fn fingerprint(&self, username: &str, secret: &str) -> [u8; 32] {
@@ -86,6 +104,9 @@ impl Auth {
             // Somebody may have remembered the new epoch meanwhile: only the old one goes.
             credentials.remembered.remove_if(&fingerprint, |entry| entry.epoch == remembered.epoch);
         }
+        if self.was_refused(&fingerprint, username).await? {
+            return Err(SignInError::Wrong);
+        }
         let check = || self.check_password(fingerprint, username, secret, origin);
         let remembered = credentials.flights.share(fingerprint, check).await?;
         self.identify_remembered(remembered).await?.ok_or(SignInError::Wrong)
@@ -104,6 +125,21 @@ impl Auth {
     fn recall(&self, fingerprint: &[u8; 32]) -> Option<Remembered> {
         let remembered = self.0.credentials.remembered.get(fingerprint)?;
         (self.0.clock.now() < remembered.until).then_some(remembered)
+    }
+
+    /// Whether this very password was wrong a moment ago and the user is still as it was then.
+    async fn was_refused(&self, fingerprint: &[u8; 32], username: &str) -> Result<bool, db::Error> {
+        let Some(refused) = self.0.credentials.refused.get(fingerprint) else { return Ok(false) };
+        if self.0.clock.now() >= refused.until {
+            self.0.credentials.refused.remove(fingerprint);
+            return Ok(false);
+        }
+        let now: Option<(i64, i64)> = self
+            .0
+            .db
+            .opt("SELECT id, epoch FROM users WHERE username = $1", params![username])
+            .await?;
+        Ok(now == refused.user)
     }
 
     async fn identify_remembered(&self, remembered: Remembered) -> Result<Option<Identity>, db::Error> {
@@ -133,14 +169,18 @@ impl Auth {
             .map_err(|retry_after| SignInError::Throttled { retry_after })?;
         attempt.turn().await;
         match self.compare(username, secret).await {
-            Ok(Some((user_id, epoch))) => {
+            Ok(Compared { user: Some((user_id, epoch)), matches: true }) => {
                 attempt.succeeded();
                 let until = self.0.clock.now() + self.0.settings.credential_cache_ttl;
                 let remembered = Remembered { user_id, epoch, until };
                 self.0.credentials.remembered.insert(fingerprint, remembered);
                 Ok(remembered)
             }
-            Ok(None) => Err(SignInError::Wrong),
+            Ok(Compared { user, .. }) => {
+                let until = self.0.clock.now() + REFUSED_TTL;
+                self.0.credentials.refused.insert(fingerprint, Refused { user, until });
+                Err(SignInError::Wrong)
+            }
             Err(error) => {
                 attempt.withdrawn();
                 Err(error)
@@ -148,12 +188,8 @@ impl Auth {
         }
     }
 
-    /// The user's key and epoch, if the password is right.
-    async fn compare(
-        &self,
-        username: &str,
-        secret: &SecretString,
-    ) -> Result<Option<(i64, i64)>, SignInError> {
+    /// Who the user is now, and whether the password is right.
+    async fn compare(&self, username: &str, secret: &SecretString) -> Result<Compared, SignInError> {
         let row: Option<(i64, i64, Option<String>)> = self
             .0
             .db
@@ -164,8 +200,15 @@ impl Auth {
             None => (None, None),
         };
         let matches = self.0.passwords.verify(secret, stored).await?;
-        Ok(user.filter(|_| matches))
+        Ok(Compared { user, matches: matches && user.is_some() })
     }
+}
+
+/// How a comparison ended.
+struct Compared {
+    /// Key and epoch of the user, when there is one.
+    user: Option<(i64, i64)>,
+    matches: bool,
 }
 
 #[cfg(test)]

@@ -194,3 +194,26 @@ async fn secrets_do_not_show() {
     );
     assert!(!shown.contains(PASSWORD) && !shown.contains("lrd_") && !shown.contains("eyJ"), "{shown}");
 }
+
+#[tokio::test]
+async fn one_wrong_password_repeated_costs_once_and_is_one_guess() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    for _ in 0..50 {
+        assert!(matches!(setup.sign_in("alice", "wrong password").await, Err(SignInError::Wrong)));
+        assert!(matches!(setup.sign_in("nobody", "wrong password").await, Err(SignInError::Wrong)));
+    }
+    assert_eq!(setup.auth.password_verifications(), 2);
+}
+
+#[tokio::test]
+async fn a_password_that_was_wrong_is_right_as_soon_as_it_is_set() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    assert!(setup.sign_in("alice", "another password").await.is_err());
+    setup.auth.password_set("alice", &SecretString::from("another password")).await.unwrap();
+    assert!(setup.sign_in("alice", "another password").await.is_ok());
+    assert!(setup.sign_in("bob", PASSWORD).await.is_err());
+    setup.user("bob").await;
+    assert!(setup.sign_in("bob", PASSWORD).await.is_ok());
+}
