@@ -134,11 +134,8 @@ impl Auth {
             self.0.credentials.refused.remove(fingerprint);
             return Ok(false);
         }
-        let now: Option<(i64, i64)> = self
-            .0
-            .db
-            .opt("SELECT id, epoch FROM users WHERE username = $1", params![username])
-            .await?;
+        let now: Option<(i64, i64)> =
+            self.0.db.opt("SELECT id, epoch FROM users WHERE username = $1", params![username]).await?;
         Ok(now == refused.user)
     }
 

@@ -1,7 +1,5 @@
 //! Users: who has an account here.
 
-use std::collections::HashMap;
-
 use clock::Timestamp;
 use db::{Durability, params};
 use secrecy::{ExposeSecret, SecretString};
@@ -111,20 +109,6 @@ impl Auth {
             )
             .await?;
         Ok(rows.into_iter().map(view).collect())
-    }
-
-    /// Names of users by key, for lists that hold keys. Users that are gone are absent. One read each: ask
-    /// for a page, not for everybody.
-    pub async fn user_names(&self, ids: &[i64]) -> Result<HashMap<i64, String>, Unavailable> {
-        let mut names = HashMap::with_capacity(ids.len());
-        for id in ids {
-            let row: Option<(String,)> =
-                self.0.db.opt("SELECT username FROM users WHERE id = $1", params![*id]).await?;
-            if let Some((name,)) = row {
-                names.insert(*id, name);
-            }
-        }
-        Ok(names)
     }
 
     /// True when there is a user at all: false means that this instance was never set up.

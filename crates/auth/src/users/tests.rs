@@ -43,14 +43,6 @@ async fn lists_come_in_pages_by_name() {
 }
 
 #[tokio::test]
-async fn names_are_found_by_key() {
-    let setup = setup().await;
-    let (alice, bob) = (setup.user("alice").await.id, setup.user("bob").await.id);
-    let names = setup.auth.user_names(&[bob, alice, 4711]).await.unwrap();
-    assert_eq!(names, HashMap::from([(alice, "alice".to_owned()), (bob, "bob".to_owned())]));
-}
-
-#[tokio::test]
 async fn the_last_system_admin_stays() {
     let setup = setup().await;
     setup.user("alice").await;

@@ -1,5 +1,5 @@
 use blobs::{ObjectKey, ReadError, Reader};
-use oci::Digest;
+use oci::{Digest, RepositoryName};
 
 use crate::error::Error;
 use crate::grant::{Granted, Pull};
@@ -19,6 +19,9 @@ pub struct BlobContent {
     /// Its length in bytes.
     pub size: u64,
     key: ObjectKey,
+    repository_id: i64,
+    repository: RepositoryName,
+    digest: Digest,
 }
 
 impl Registry {
@@ -63,24 +66,45 @@ impl Registry {
 
     /// Finds a blob for reading.
     pub async fn blob_pull(&self, granted: &Granted<Pull>, digest: &Digest) -> Result<BlobContent, Error> {
+        let repository_id = granted.existing().map_err(|_| super::unknown(digest, granted.name()))?;
         let blob = self.blob_row(granted, digest).await?;
-        let key = parse_key(&blob.object_key)?;
-        Ok(BlobContent { size: blob.size, key })
+        Ok(BlobContent {
+            size: blob.size,
+            key: parse_key(&blob.object_key)?,
+            repository_id,
+            repository: granted.name().clone(),
+            digest: digest.clone(),
+        })
     }
 
-    /// Reads `length` bytes of a blob from `first` on.
+    /// Reads `length` bytes of a blob from `first` on. A blob that was deleted since it was found is not there.
     pub async fn blob_read(&self, content: &BlobContent, first: u64, length: u64) -> Result<Reader, Error> {
-        self.blobs().read(&content.key, first, length).await.map_err(|error| match error {
-            // Either the blob was deleted this instant, or the disk lost it, which scrub reports.
-            ReadError::Missing => Error::unavailable(
-                "the content of this blob is missing from the server's storage; its operator can run \
-                 `larder scrub`, and pushing the blob again repairs it",
-                error,
-            ),
-            error @ ReadError::Io(_) => {
-                Error::unavailable("the server cannot read its storage; try again in a moment", error)
+        let BlobContent { repository_id, repository, digest, .. } = content;
+        let mut key = content.key;
+        loop {
+            let error = match self.blobs().read(&key, first, length).await {
+                Ok(reader) => return Ok(reader),
+                Err(error @ ReadError::Io(_)) => {
+                    return Err(Error::unavailable(
+                        "the server cannot read its storage; try again in a moment",
+                        error,
+                    ));
+                }
+                Err(error @ ReadError::Missing) => error,
+            };
+            // Nothing holds an object between the look at its row and the opening of its file: the link may
+            // have been deleted meanwhile, and even been made again to other bytes of the same content.
+            let now = store::blobs::blob_get(self.db(), *repository_id, digest.as_str()).await?;
+            let now = parse_key(&now.ok_or_else(|| super::unknown(digest, repository))?.object_key)?;
+            if now == key {
+                return Err(Error::unavailable(
+                    "the content of this blob is missing from the server's storage; its operator can run \
+                     `larder scrub`, and pushing the blob again repairs it",
+                    error,
+                ));
             }
-        })
+            key = now;
+        }
     }
 
     async fn blob_row(&self, granted: &Granted<Pull>, digest: &Digest) -> Result<BlobRow, Error> {
@@ -95,3 +119,6 @@ pub(crate) fn parse_key(key: &str) -> Result<ObjectKey, Error> {
         Error::unavailable("the server's database names an object in a way that it cannot be named", error)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,9 +232,7 @@ impl Registry {
         E: std::error::Error + Send + Sync + 'static,
     {
         let from = upload.row.offset;
-        let hash = ContentHash::from_bytes(&upload.row.hash_state).map_err(|error| {
-            Error::unavailable("the server cannot read this upload's state; cancel it and begin again", error)
-        })?;
+        let hash = resume(&mut upload.staged, &upload.row).await?;
         let limits = AppendLimits { length: None, idle: self.settings().body_stall };
         let appended = upload.staged.append(hash, limits, body).await;
         let failure = match appended.outcome {
@@ -298,9 +296,7 @@ impl Registry {
         digest: &Digest,
     ) -> Result<(), Error> {
         let OpenUpload { row, mut staged, key } = upload;
-        let mut hash = ContentHash::from_bytes(&row.hash_state).map_err(|error| {
-            Error::unavailable("the server cannot read this upload's state; cancel it and begin again", error)
-        })?;
+        let mut hash = resume(&mut staged, &row).await?;
         if digest.algorithm() == Algorithm::Sha512 && hash.hashes() == Hashes::Sha256 {
             // The client names SHA-512 only now; most never do, so nobody pays for it in advance.
             hash = staged.rehash(row.offset, Hashes::Both).await.map_err(storage_failed)?;
@@ -429,6 +425,14 @@ impl Registry {
                 })
             })
             .await
+    }
+}
+
+/// The running hash where the session stands. A state that an older program wrote is made anew by reading.
+async fn resume(staged: &mut Staged, row: &UploadRow) -> Result<ContentHash, Error> {
+    match ContentHash::from_bytes(&row.hash_state) {
+        Ok(hash) => Ok(hash),
+        Err(_) => staged.rehash(row.offset, Hashes::Both).await.map_err(storage_failed),
     }
 }
 

@@ -1,5 +1,8 @@
 //! One round of collection, in small batches so that a push waits for a few milliseconds at most.
 
+use clock::Timestamp;
+use db::Transaction;
+
 use super::condemned;
 use super::review::{Times, Verdict, judge_in};
 use crate::blob_key;
@@ -45,17 +48,18 @@ impl Registry {
     /// Collects everything that is due now.
     pub async fn collect(&self) -> Result<Collected, Error> {
         let mut collected = Collected::default();
-        while self.uploads_expire(&mut collected).await? {}
-        while self.registries_dismantle(&mut collected).await? {}
+        // A deleted registry waits for its sessions, and its sessions for nothing.
+        while self.registries_dismantle(&mut collected).await? || self.uploads_expire(&mut collected).await? {
+        }
         while self.review(&mut collected).await? {}
         self.trash_empty(&mut collected).await?;
         Ok(collected)
     }
 
-    /// Judges what is due without keeping the outcome. What would only become garbage through the removal
-    /// of something in a later batch does not show.
+    /// Says what collecting now would do: does it, in one transaction that is not kept. It looks at no more
+    /// than some thousand entries of each kind, so that pushes do not wait long for it.
     pub async fn collect_dry_run(&self) -> Result<Collected, Error> {
-        const LOOK_AHEAD: u32 = 10_000;
+        const BATCHES: u32 = 10_000 / BATCH;
         let times = self.times();
         let (sender, receiver) = std::sync::mpsc::channel();
         let rolled_back = self
@@ -63,10 +67,19 @@ impl Registry {
             .write::<(), Error, _>(db::Durability::Relaxed, move |transaction| {
                 Box::pin(async move {
                     let mut collected = Collected::default();
-                    for _ in store::uploads::uploads_expired_in(transaction, times.now, LOOK_AHEAD).await? {
-                        collected.uploads += 1;
+                    for _ in 0..BATCHES {
+                        let removed = condemned::dismantle_in(transaction, times).await?;
+                        let expired = match removed {
+                            0 => uploads_expire_in(transaction, times.now).await?,
+                            _ => 0,
+                        };
+                        if removed + expired == 0 {
+                            break;
+                        }
+                        collected.condemned += removed;
+                        collected.uploads += expired;
                     }
-                    for _ in 0..LOOK_AHEAD / BATCH {
+                    for _ in 0..BATCHES {
                         let due = store::review::review_due_in(transaction, times.now, BATCH).await?;
                         if due.is_empty() {
                             break;
@@ -75,6 +88,8 @@ impl Registry {
                             collected.count(judge_in(transaction, &row, times).await?);
                         }
                     }
+                    let trash = store::trash::trash_due_in(transaction, times.now, BATCHES * BATCH).await?;
+                    collected.objects = trash.len() as u64;
                     let _ = sender.send(collected);
                     // An error is what rolls a transaction back.
                     Err(Error::new(ErrorKind::Conflict, "dry run"))
@@ -128,16 +143,7 @@ impl Registry {
         let expired = self
             .db()
             .write::<u64, Error, _>(db::Durability::Relaxed, move |transaction| {
-                Box::pin(async move {
-                    let expired = store::uploads::uploads_expired_in(transaction, now, BATCH).await?;
-                    for (id, key, complete) in &expired {
-                        store::uploads::upload_delete_in(transaction, id).await?;
-                        if !complete {
-                            store::trash::trash_add_in(transaction, key, now).await?;
-                        }
-                    }
-                    Ok(expired.len() as u64)
-                })
+                Box::pin(async move { uploads_expire_in(transaction, now).await })
             })
             .await?;
         collected.uploads += expired;
@@ -184,4 +190,16 @@ impl Registry {
                 .await?;
         }
     }
+}
+
+/// Ends a batch of expired upload sessions and tells how many.
+async fn uploads_expire_in(transaction: &mut Transaction, now: Timestamp) -> Result<u64, Error> {
+    let expired = store::uploads::uploads_expired_in(transaction, now, BATCH).await?;
+    for (id, key, complete) in &expired {
+        store::uploads::upload_delete_in(transaction, id).await?;
+        if !complete {
+            store::trash::trash_add_in(transaction, key, now).await?;
+        }
+    }
+    Ok(expired.len() as u64)
 }

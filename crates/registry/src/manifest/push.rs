@@ -20,6 +20,8 @@ pub struct ManifestPushed {
     pub subject: Option<AnyDigest>,
     /// The tags that were set from the query.
     pub tags: Vec<Tag>,
+    /// How many digests it names that the repository does not hold. Only sparse manifests name any.
+    pub missing: usize,
 }
 
 /// Everything that a push writes, gathered before the transaction begins.
@@ -32,6 +34,8 @@ struct NewPush {
     edges: Vec<String>,
     referrer: Option<NewReferrer>,
     tags: Vec<String>,
+    /// Whether the registry takes a manifest over content that is not there.
+    sparse: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,10 +68,11 @@ impl Registry {
             }
             Reference::Tag(tag) => (Digest::of(Algorithm::Sha256, &body), vec![tag.clone()]),
         };
-        let pushed = ManifestPushed {
+        let mut pushed = ManifestPushed {
             digest: digest.clone(),
             subject: manifest.subject.as_ref().map(|subject| subject.digest.clone()),
             tags: if matches!(reference, Reference::Digest(_)) { tags.clone() } else { Vec::new() },
+            missing: 0,
         };
         let push = gather(granted, manifest, &digest, &tags, body)?;
         let times = PushTimes {
@@ -76,7 +81,8 @@ impl Registry {
             collect_untagged: self.settings().collect_untagged,
         };
         crash_point!("registry::manifest_before_commit");
-        self.db()
+        pushed.missing = self
+            .db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move { push_in(transaction, push, times).await })
             })
@@ -102,11 +108,9 @@ fn gather(
 ) -> Result<NewPush, Error> {
     let mut required = Vec::new();
     let mut edges = Vec::new();
-    // What a sparse manifest names and the repository lacks may come later; the edge waits for it.
-    let sparse = granted.resource.sparse;
     for blob in &manifest.blobs {
         edges.push(blob.digest.as_str().to_owned());
-        if !blob.optional && !sparse {
+        if !blob.optional {
             required.push((blob.digest.as_str().to_owned(), Requirement::Blob));
         }
     }
@@ -114,9 +118,7 @@ fn gather(
         edges.push(child.digest.as_str().to_owned());
         // An index may name blobs: a build cache does. Its type says which of the two it is.
         let requirement = if child.is_manifest_type() { Requirement::Manifest } else { Requirement::Blob };
-        if !sparse {
-            required.push((child.digest.as_str().to_owned(), requirement));
-        }
+        required.push((child.digest.as_str().to_owned(), requirement));
     }
     let size = body.len() as u64;
     let referrer = match &manifest.subject {
@@ -154,10 +156,12 @@ fn gather(
         edges,
         referrer,
         tags: tags.iter().map(|tag| tag.as_str().to_owned()).collect(),
+        sparse: granted.resource.sparse,
     })
 }
 
-async fn push_in(transaction: &mut Transaction, mut push: NewPush, times: PushTimes) -> Result<(), Error> {
+/// Writes everything and tells how many digests are missing, which only a sparse registry lets pass.
+async fn push_in(transaction: &mut Transaction, mut push: NewPush, times: PushTimes) -> Result<usize, Error> {
     let repository_id = store::repositories::repository_ensure_in(
         transaction,
         push.registry_id,
@@ -166,6 +170,7 @@ async fn push_in(transaction: &mut Transaction, mut push: NewPush, times: PushTi
     )
     .await?;
     push.manifest.repository_id = repository_id;
+    let mut absent = 0;
     let existing =
         store::manifests::manifest_id_in(transaction, repository_id, &push.manifest.digest).await?;
     let manifest_id = if let Some(id) = existing {
@@ -173,7 +178,12 @@ async fn push_in(transaction: &mut Transaction, mut push: NewPush, times: PushTi
         store::manifests::manifest_retype_in(transaction, id, &push.manifest.media_type).await?;
         id
     } else {
-        require_in(transaction, repository_id, &push.required).await?;
+        let missing = missing_in(transaction, repository_id, &push.required).await?;
+        // What a sparse manifest names and the repository lacks may come later; the edge waits for it.
+        absent = missing.len();
+        if absent > 0 && !push.sparse {
+            return Err(blobs_unknown(missing));
+        }
         let id = store::manifests::manifest_insert_in(transaction, &push.manifest, times.now).await?;
         for target in &push.edges {
             store::manifests::edge_insert_in(transaction, id, repository_id, target).await?;
@@ -191,16 +201,16 @@ async fn push_in(transaction: &mut Transaction, mut push: NewPush, times: PushTi
         store::review::review_add_in(transaction, repository_id, Kind::Untagged, digest, times.review_after)
             .await?;
     }
-    Ok(())
+    Ok(absent)
 }
 
-/// Everything that the manifest names has to be in this very repository: what lies elsewhere on the server
-/// is nobody's business here.
-async fn require_in(
+/// What the manifest names and this very repository does not hold: what lies elsewhere on the server is
+/// nobody's business here.
+async fn missing_in(
     transaction: &mut Transaction,
     repository_id: i64,
     required: &[(String, Requirement)],
-) -> Result<(), Error> {
+) -> Result<Vec<String>, Error> {
     let mut missing = Vec::new();
     for (digest, requirement) in required {
         let found = match requirement {
@@ -215,16 +225,17 @@ async fn require_in(
             missing.push(digest.clone());
         }
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
+    Ok(missing)
+}
+
+fn blobs_unknown(missing: Vec<String>) -> Error {
     let first = missing.first().map(String::as_str).unwrap_or_default();
     let message = format!(
         "the manifest names {} that the repository does not hold, first {first}; push or mount that content to \
          this repository, then push the manifest again",
         if missing.len() == 1 { "1 digest".to_owned() } else { format!("{} digests", missing.len()) },
     );
-    Err(Error::new(ErrorKind::ManifestBlobUnknown { missing }, message))
+    Error::new(ErrorKind::ManifestBlobUnknown { missing }, message)
 }
 
 async fn tag_move_in(

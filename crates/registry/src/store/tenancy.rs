@@ -153,7 +153,7 @@ pub(crate) async fn organizations_of_user(
             "SELECT name, created_at FROM organizations
              WHERE id IN (
                  SELECT organization_id FROM organization_members WHERE user_id = $1
-                 UNION
+                 UNION ALL
                  SELECT g.organization_id FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
                  WHERE gm.user_id = $1)",
             params![user_id],
@@ -431,7 +431,7 @@ pub(crate) async fn registries_of_user(
             "SELECT id, path FROM registries
              WHERE id IN (
                  SELECT registry_id FROM registry_members WHERE user_id = $1
-                 UNION
+                 UNION ALL
                  SELECT g.id FROM organization_members om
                  JOIN registries g ON g.organization_id = om.organization_id
                  WHERE om.user_id = $1 AND g.deleted_at IS NULL)",

@@ -19,12 +19,20 @@ pub(crate) async fn trash_add_in(
         .await
 }
 
+const TRASH_DUE: &str =
+    "SELECT object_key FROM trash WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2";
+
 pub(crate) async fn trash_due(db: &Db, now: Timestamp, limit: u32) -> Result<Vec<(String,)>, Error> {
-    db.all(
-        "SELECT object_key FROM trash WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2",
-        params![now.as_millis(), limit],
-    )
-    .await
+    db.all(TRASH_DUE, params![now.as_millis(), limit]).await
+}
+
+/// The same inside a transaction, for a look at what it would leave.
+pub(crate) async fn trash_due_in(
+    transaction: &mut Transaction,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<(String,)>, Error> {
+    transaction.all(TRASH_DUE, params![now.as_millis(), limit]).await
 }
 
 pub(crate) async fn trash_remove_in(transaction: &mut Transaction, object_key: &str) -> Result<u64, Error> {

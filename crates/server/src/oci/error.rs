@@ -7,7 +7,7 @@ use auth::{BearerError, SignInError};
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use oci::{CallError, CallErrorReason, ErrorBody, ErrorCode, ErrorEntry, RepositoryName, UploadId};
-use registry::{ErrorKind, Refusal, Right, What};
+use registry::{Caller, ErrorKind, Refusal, Right, What};
 
 use super::{challenge, respond};
 use crate::State;
@@ -69,19 +69,21 @@ impl Failure {
     }
 
     /// A right that was not granted.
-    pub(super) fn refused<R: Right>(error: registry::Error, name: &RepositoryName) -> Self {
+    pub(super) fn refused<R: Right>(error: registry::Error, caller: &Caller, name: &RepositoryName) -> Self {
         match error.kind() {
             ErrorKind::Refused(Refusal::Unasked) => {
-                Self::insufficient(error.message(), challenge::scope_of_right::<R>(name))
+                Self::unasked(error.message(), caller, challenge::scope_of_right::<R>(name))
             }
             _ => error.into(),
         }
     }
 
-    /// A token that says nothing about what is asked: another one may.
-    pub(super) fn insufficient(message: &str, scope: String) -> Self {
+    /// Credentials that say nothing about what is asked: others may. A client that sent a token hears that it
+    /// was not enough; without one there is no error to name (RFC 6750 §3.1).
+    pub(super) fn unasked(message: &str, caller: &Caller, scope: String) -> Self {
         let mut failure = Self::unauthorized(message, None);
-        failure.challenge = Some(Challenge { scope: Some(scope), error: None });
+        let error = caller.limit.is_some().then_some("insufficient_scope");
+        failure.challenge = Some(Challenge { scope: Some(scope), error });
         failure
     }
 

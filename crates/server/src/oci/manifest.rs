@@ -1,6 +1,6 @@
 //! `GET`, `HEAD`, `PUT` and `DELETE` of `/v2/<name>/manifests/<reference>`.
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, WARNING};
 use http::{HeaderName, HeaderValue, StatusCode};
 use oci::{Digest, ErrorCode, MAX_MANIFEST_BYTES, Reference, RepositoryName, Tag};
 use registry::{Delete, ManifestStat, Pull, Push};
@@ -77,6 +77,12 @@ pub(super) async fn put(
         if let Ok(value) = HeaderValue::from_str(tag.as_str()) {
             headers.append(OCI_TAG, value);
         }
+    }
+    if pushed.missing > 0 {
+        // Clients of OCI 1.1 show this to whoever pushes (OCI distribution-spec, "Warnings").
+        let warning =
+            format!("299 - \"{} digests that it names are not in this repository yet\"", pushed.missing);
+        set(headers, WARNING, &warning);
     }
     Ok(response)
 }

@@ -50,7 +50,7 @@ impl Exchange<'_> {
             .registry
             .authorize::<R>(&self.caller, name)
             .await
-            .map_err(|error| Failure::refused::<R>(error, name))
+            .map_err(|error| Failure::refused::<R>(error, &self.caller, name))
     }
 
     fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {

@@ -40,8 +40,8 @@ pub(super) async fn catalog(
         }
     };
     if !asked {
-        let scope = Some(challenge::CATALOG.to_owned());
-        return Err(Failure::unauthorized("sign in to list repositories", scope));
+        let scope = challenge::CATALOG.to_owned();
+        return Err(Failure::unasked("sign in to list repositories", caller, scope));
     }
     let page = exchange.state.registry.catalog(caller, n, last).await?;
     let mut response = json("application/json", listing::render_catalog(&page.repositories));

@@ -54,7 +54,7 @@ async fn mount(
                 // The token says nothing about the source; one that does may succeed.
                 ErrorKind::Refused(Refusal::Unasked) => {
                     let scope = challenge::mount(granted.name(), source);
-                    return Err(Failure::insufficient(error.message(), scope));
+                    return Err(Failure::unasked(error.message(), &exchange.caller, scope));
                 }
                 ErrorKind::Refused(_) | ErrorKind::NotFound(_) => Mounted::No,
                 _ => return Err(error.into()),
@@ -129,7 +129,7 @@ pub(super) async fn put(
             "closing an upload takes ?digest=<algorithm>:<hex> in the URL; the upload is still open",
         ));
     };
-    let empty_body = exchange.header(CONTENT_LENGTH) == Some("0");
+    let empty_body = http_body::Body::is_end_stream(&exchange.body);
     // Some clients send a range with an empty last request that names no byte at all.
     let start = if empty_body { None } else { chunk_start(&exchange, &granted, id).await? };
     let _permit = permit(&exchange)?;
