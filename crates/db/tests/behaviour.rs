@@ -110,8 +110,9 @@ async fn unique_and_foreign_keys_have_their_own_errors() {
             Box::pin(async move {
                 transaction
                     .exec(
-                        "INSERT INTO registries (organization_id, name, visibility, created_at) VALUES ($1, $2, $3, $4)",
-                        params![99_i64, "main", "private", 1_i64],
+                        "INSERT INTO registries (organization_id, name, path, visibility, created_at)
+                         VALUES ($1, $2, $3, $4, $5)",
+                        params![99_i64, "main", "nobody/main/", "private", 1_i64],
                     )
                     .await
             })

@@ -81,6 +81,11 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|source| Error::Open { path: path.to_owned(), source: Box::new(source) })?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    // Without this the planner may choose by the values that are bound, and prepares a cached statement anew
+    // at every use to do so. No statement here wants another plan for other values.
+    connection
+        .set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map_err(Error::from_sqlite)?;
     // Another process (an administrator's command) may hold the write lock for a moment.
     connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(Error::from_sqlite)?;
     Ok(connection)

@@ -1,0 +1,245 @@
+//! Measures Larder beside another registry: both on this machine, in the same run, under the same load.
+
+mod client;
+mod content;
+mod http;
+mod machine;
+mod measure;
+mod memory;
+mod report;
+mod server;
+mod workload;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use clap::{Parser, ValueEnum as _};
+use tokio::signal::unix::{SignalKind, signal};
+
+use client::Target;
+use machine::Machine;
+use measure::Durations;
+use report::Report;
+use server::{Product, Programs, Server};
+use workload::{Fixture, Workload};
+
+/// Space that a whole run needs for what is pushed, in GiB.
+const SPACE_GIB: u64 = 48;
+/// The same with `--quick`.
+const SPACE_QUICK_GIB: u64 = 16;
+/// What `--only` calls the measurement of memory, which is no workload of the first table.
+const MEMORY: &str = "memory";
+
+/// Measures Larder beside Debian's docker-registry and prints rates, latencies, processor time and memory.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Larder's program, built with `--release`.
+    #[arg(long, value_name = "PROGRAM", default_value = "target/release/larder")]
+    larder: PathBuf,
+    /// The peer's program.
+    #[arg(long, value_name = "PROGRAM", default_value = "docker-registry")]
+    peer: PathBuf,
+    /// Where the servers keep their data while they run; it should be a real disk.
+    #[arg(long, value_name = "DIRECTORY", default_value_os_t = std::env::temp_dir())]
+    directory: PathBuf,
+    /// Shorter runs and 128 MiB instead of 1 GiB for memory: for a look, not for a claim.
+    #[arg(long)]
+    quick: bool,
+    /// Measure this only (may be given several times).
+    #[arg(long, value_name = "WORKLOAD", value_parser = names())]
+    only: Vec<String>,
+    /// How often each workload runs on each server.
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: u16,
+    /// Write everything that was measured to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn names() -> clap::builder::PossibleValuesParser {
+    let workloads = Workload::ALL.iter().filter_map(Workload::to_possible_value);
+    clap::builder::PossibleValuesParser::new(workloads.chain([MEMORY.into()]))
+}
+
+/// What the arguments ask for.
+struct Plan {
+    programs: Programs,
+    directory: PathBuf,
+    workloads: Vec<Workload>,
+    durations: Durations,
+    repetitions: usize,
+    /// Images whose manifests are read.
+    tags: usize,
+    /// Bytes of the blobs under which memory is measured, when it is.
+    memory_blob_bytes: Option<u64>,
+    space_gib: u64,
+}
+
+impl Plan {
+    fn new(arguments: &Arguments) -> anyhow::Result<Self> {
+        let asked = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
+        let named =
+            |workload: &Workload| workload.to_possible_value().is_some_and(|value| asked(value.get_name()));
+        let quick = arguments.quick;
+        let durations = if quick {
+            Durations { warm_up: Duration::from_millis(500), measure: Duration::from_secs(2) }
+        } else {
+            Durations { warm_up: Duration::from_secs(2), measure: Duration::from_secs(8) }
+        };
+        Ok(Self {
+            programs: Programs {
+                larder: absolute(&arguments.larder)?,
+                distribution: absolute(&arguments.peer)?,
+            },
+            directory: std::path::absolute(&arguments.directory)
+                .context("cannot tell where --directory is")?,
+            workloads: Workload::ALL.into_iter().filter(named).collect(),
+            durations,
+            repetitions: arguments.repetitions.into(),
+            tags: if quick { 200 } else { 1000 },
+            memory_blob_bytes: asked(MEMORY).then_some(if quick { 128 << 20 } else { 1 << 30 }),
+            space_gib: if quick { SPACE_QUICK_GIB } else { SPACE_GIB },
+        })
+    }
+}
+
+/// The servers run in directories of their own, where a relative path would name something else. A bare name is
+/// searched for in `PATH` and stays.
+fn absolute(program: &Path) -> anyhow::Result<PathBuf> {
+    if program.components().count() == 1 && !program.is_absolute() {
+        return Ok(program.to_owned());
+    }
+    std::path::absolute(program).with_context(|| format!("cannot tell where {} is", program.display()))
+}
+
+fn main() -> ExitCode {
+    match bench() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let plan = Plan::new(&arguments)?;
+    machine::check_cores()?;
+    check_space(&plan.directory, plan.space_gib)?;
+    machine::pin(machine::GENERATOR_CORE)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the asynchronous runtime")?;
+    // The servers are owned by the future: whichever branch wins, and on a panic too, they are dropped, and
+    // with them their processes and their data.
+    let report = runtime.block_on(async {
+        tokio::select! {
+            report = measure(&plan) => report,
+            interrupted = interrupted() => interrupted,
+        }
+    })?;
+    if let Some(path) = &arguments.json {
+        let json = serde_json::to_vec_pretty(&report).context("cannot write the result as JSON")?;
+        fs::write(path, json).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    std::io::stdout().write_all(report.text().as_bytes()).context("cannot print the result")
+}
+
+fn check_space(directory: &Path, needed_gib: u64) -> anyhow::Result<()> {
+    let free_gib = machine::free_bytes(directory)? >> 30;
+    ensure!(
+        free_gib >= needed_gib,
+        "the servers may need {needed_gib} GiB in {} and {free_gib} GiB are free: name another place with \
+         --directory, or use --quick",
+        directory.display()
+    );
+    Ok(())
+}
+
+/// Waits for somebody to end the benchmark.
+async fn interrupted<T>() -> anyhow::Result<T> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    tokio::select! {
+        listened = tokio::signal::ctrl_c() => listened.context("cannot listen for SIGINT")?,
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    bail!("interrupted: the servers were stopped and their data removed")
+}
+
+async fn measure(plan: &Plan) -> anyhow::Result<Report> {
+    let mut report = Report {
+        machine: Machine::look(&plan.directory),
+        versions: [plan.programs.version(Product::Larder)?, plan.programs.version(Product::Distribution)?],
+        durations: plan.durations,
+        repetitions: plan.repetitions,
+        runs: Vec::new(),
+        memory: Vec::new(),
+        targets: Vec::new(),
+    };
+    if !plan.workloads.is_empty() {
+        measure_rates(plan, &mut report).await?;
+    }
+    if let Some(blob_bytes) = plan.memory_blob_bytes {
+        for product in Product::ALL {
+            tell(&format!("memory: {}", product.name()));
+            report.memory.push(memory::run(product, &plan.programs, &plan.directory, blob_bytes).await?);
+        }
+    }
+    report.judge();
+    Ok(report)
+}
+
+async fn measure_rates(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let mut servers = Vec::new();
+    for product in Product::ALL {
+        tell(&format!("starting and filling {}", product.name()));
+        let server = Server::start(product, &plan.programs, &plan.directory).await?;
+        let target = Target::new(&server).await.map_err(|error| explain(error, &server))?;
+        let fixture = Fixture::set_up(&target, &plan.workloads, plan.tags)
+            .await
+            .map_err(|error| explain(error, &server))?;
+        servers.push((server, Arc::new(fixture)));
+    }
+    for repetition in 0..plan.repetitions {
+        // Who goes first changes, so that whatever drifts on this machine favours nobody.
+        servers.reverse();
+        for &workload in &plan.workloads {
+            for (server, fixture) in &servers {
+                let run = measure::run(workload, server, fixture, plan.durations)
+                    .await
+                    .with_context(|| format!("cannot measure {}", workload.title()))
+                    .map_err(|error| explain(error, server))?;
+                tell(&format!(
+                    "{}/{} {}, {}: {:.1} {}",
+                    repetition + 1,
+                    plan.repetitions,
+                    workload.title(),
+                    run.product.name(),
+                    run.rate,
+                    workload.unit()
+                ));
+                report.runs.push(run);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Adds what the server has to say, before its log goes with it.
+fn explain(error: anyhow::Error, server: &Server) -> anyhow::Error {
+    error.context(format!("{} failed; the end of its log:\n{}", server.product().name(), server.log_tail()))
+}
+
+/// Says on standard error how far it is. Nobody may be there to read it, and that is fine.
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
