@@ -111,9 +111,8 @@ impl Store {
         // An absolute path, so that a later change of the working folder changes nothing.
         let root_path = options.root.canonicalize().map_err(failed("find", &options.root))?;
         let objects_path = root_path.join(OBJECTS);
-        let root = File::open(&root_path).map_err(failed("open", &root_path))?;
         let objects = File::open(&objects_path).map_err(failed("open", &objects_path))?;
-        Ok(Self::new(root_path, root, objects, options.durability, lock))
+        Ok(Self::new(root_path, objects, options.durability, lock))
     }
 }
 

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::Store;
 use crate::blocking::{blocking, is_full};
-use crate::store::Inner;
+use crate::store::{Inner, OBJECTS};
 
 /// The name of the probe file. Always the same one, so that a probe that died leaves at most one file.
 const PROBE: &str = "probe";
@@ -50,15 +50,16 @@ impl Store {
 }
 
 fn write_probe(inner: &Inner) -> io::Result<()> {
-    let (opened, named) = (fstat(&inner.root)?, stat(&inner.root_path)?);
+    // Where content goes, which may be a disk of its own.
+    let (opened, named) = (fstat(&inner.objects)?, stat(inner.root_path.join(OBJECTS))?);
     if (opened.st_dev, opened.st_ino) != (named.st_dev, named.st_ino) {
         return Err(Errno::NOENT.into());
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
-    let mut file = File::from(openat(&inner.root, PROBE, flags, Mode::RUSR | Mode::WUSR)?);
+    let mut file = File::from(openat(&inner.objects, PROBE, flags, Mode::RUSR | Mode::WUSR)?);
     let written = file.write_all(b"larder was here\n").and_then(|()| file.sync_all());
     // Deleted even when writing failed; another process may have done it first.
-    match unlinkat(&inner.root, PROBE, AtFlags::empty()) {
+    match unlinkat(&inner.objects, PROBE, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => written,
         Err(error) => written.and(Err(error.into())),
     }
@@ -86,12 +87,14 @@ mod tests {
         let root = folder.path().join("store");
         let store = Store::open(&Options { root: root.clone(), durability: Durability::Durable }).unwrap();
         store.probe().await.unwrap();
-        assert!(!root.join(PROBE).exists());
+        assert!(!root.join(OBJECTS).join(PROBE).exists());
         assert!(store.free_bytes().await.unwrap() > 0);
 
         std::fs::rename(&root, folder.path().join("elsewhere")).unwrap();
         assert!(matches!(store.probe().await, Err(ProbeError::Gone(_))));
         std::fs::create_dir(&root).unwrap();
+        assert!(matches!(store.probe().await, Err(ProbeError::Gone(_))));
+        std::fs::create_dir(root.join(OBJECTS)).unwrap();
         assert!(matches!(store.probe().await, Err(ProbeError::Gone(_))));
     }
 

@@ -30,7 +30,6 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) root_path: PathBuf,
-    pub(crate) root: File,
     pub(crate) objects: File,
     pub(crate) durability: Durability,
     pub(crate) page_cache: PageCache,
@@ -41,16 +40,9 @@ pub(crate) struct Inner {
 }
 
 impl Store {
-    pub(crate) fn new(
-        root_path: PathBuf,
-        root: File,
-        objects: File,
-        durability: Durability,
-        lock: Option<File>,
-    ) -> Self {
+    pub(crate) fn new(root_path: PathBuf, objects: File, durability: Durability, lock: Option<File>) -> Self {
         let inner = Inner {
             root_path,
-            root,
             objects,
             durability,
             page_cache: PageCache::default(),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::{Body as _, Incoming};
 use tracing::Instrument as _;
 
 use crate::body::{Body, Response};
@@ -33,6 +34,7 @@ pub(crate) async fn handle(
         base_url: address::base_url(&state.settings, peer, request.headers()).into(),
     };
     request.extensions_mut().insert(context.clone());
+    let has_body = !request.body().is_end_stream();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", id = %context.request_id);
     let answered =
@@ -47,6 +49,11 @@ pub(crate) async fn handle(
     state.metrics.end(endpoint, status.as_u16(), took);
     if let Ok(id) = context.request_id.to_string().parse() {
         response.headers_mut().insert("x-request-id", id);
+    }
+    if has_body && (status.is_client_error() || status.is_server_error()) {
+        // Who is refused may not have been listened to until the end, and then the connection ends here. A
+        // client that is told so does not send its next request into it.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     // Reads are most of the traffic and say little; what changes something or is refused is worth a line.
     if status.is_server_error() || status.is_client_error() || !method.is_safe() {

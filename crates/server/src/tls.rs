@@ -99,6 +99,9 @@ fn load(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let chain = CertificateDer::pem_file_iter(&files.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unreadable("the certificate", &files.certificate, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(unreadable("the certificate", &files.certificate, "it holds no certificate".to_owned()));
+    }
     let key = PrivateKeyDer::from_pem_file(&files.key)
         .map_err(|error| unreadable("the key", &files.key, error.to_string()))?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

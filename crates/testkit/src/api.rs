@@ -116,16 +116,14 @@ impl Api {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client with a time limit can be built");
-        let credentials =
-            Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
+        let credentials = Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
         Self { client, url: url.into(), credentials }
     }
 
     /// The same server as somebody else.
     #[must_use]
     pub fn as_user(&self, username: &str, password: &str) -> Self {
-        let credentials =
-            Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
+        let credentials = Credentials::Basic { username: username.to_owned(), password: password.to_owned() };
         Self { credentials, ..self.clone() }
     }
 

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -59,8 +59,8 @@ pub struct Server {
     admin_password: String,
     /// Absent only between an end and the next start.
     child: Option<Child>,
-    /// Of a server that is never dropped: its end tells the undertaker that the test program is gone.
-    lifeline: Option<ChildStdin>,
+    /// Of a server that is never dropped: the end of its input tells this process that the test program is gone.
+    undertaker: Option<Child>,
 }
 
 impl Server {
@@ -69,7 +69,14 @@ impl Server {
     /// Panics with the server's log when that takes more than ten seconds or the program ends.
     pub fn start(options: Options) -> Self {
         let directory = TempDir::new().expect("a temporary directory can be made");
-        let mut server = Self { options, directory, port: 0, admin_password: random_word(), child: None, lifeline: None };
+        let mut server = Self {
+            options,
+            directory,
+            port: 0,
+            admin_password: random_word(),
+            child: None,
+            undertaker: None,
+        };
         for _ in 1..ATTEMPTS {
             server.port = free_port();
             match server.launch() {
@@ -88,24 +95,23 @@ impl Server {
     pub fn shared(cell: &'static OnceLock<Self>, options: impl FnOnce() -> Options) -> &'static Self {
         cell.get_or_init(|| {
             let mut server = Self::start(options());
-            server.lifeline = Some(server.undertaker());
+            server.undertaker = Some(server.undertaker());
             server
         })
     }
 
     /// Starts a process that waits for the end of its standard input, then ends the server and cleans up.
-    fn undertaker(&self) -> ChildStdin {
+    fn undertaker(&self) -> Child {
         const SCRIPT: &str = "cat >/dev/null; kill \"$1\"; sleep 1; kill -9 \"$1\"; rm -rf \"$2\"";
         let child = self.child.as_ref().expect("a server that was started has a process");
-        let mut undertaker = Command::new("sh")
+        Command::new("sh")
             .args(["-c", SCRIPT, "sh", &child.id().to_string()])
             .arg(self.directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("a shell can be started");
-        undertaker.stdin.take().expect("the standard input was asked for as a pipe")
+            .expect("a shell can be started")
     }
 
     /// Where it listens, without a slash at the end: `http://localhost:PORT`.

@@ -32,13 +32,14 @@ fn load_from(
     overrides: Overrides,
 ) -> anyhow::Result<Settings> {
     let mut builder = Config::builder();
-    builder = match file {
-        Some(path) => {
-            anyhow::ensure!(path.is_file(), "there is no file {}", path.display());
-            builder.add_source(File::from(path).format(FileFormat::Toml))
-        }
-        None => builder.add_source(File::new(DEFAULT_FILE, FileFormat::Toml).required(false)),
-    };
+    if let Some(path) = file {
+        anyhow::ensure!(path.is_file(), "there is no file {}", path.display());
+    }
+    let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+    if path.is_file() {
+        check_toml(path)?;
+        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+    }
     // What has no separator is no setting of ours: other tools put variables beside them.
     let environment: config::Map<String, String> =
         environment.into_iter().filter(|(name, _)| name.contains(SEPARATOR)).collect();
@@ -62,9 +63,19 @@ fn load_from(
     let known = serde_json::to_value(Settings::default())?;
     check_known(&merged, &known, "")?;
     keep_text(&mut merged, &known, &environment, "");
-    let settings: Settings = serde_json::from_value(merged)?;
+    let settings: Settings =
+        serde_json::from_value(merged.clone()).map_err(|error| name_key(&merged, &known, error))?;
     settings.check()?;
     Ok(settings)
+}
+
+/// Says in one line where a file is not TOML.
+fn check_toml(path: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let Err(error) = text.parse::<toml::Table>() else { return Ok(()) };
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    anyhow::bail!("{} is not TOML: line {line}: {}", path.display(), error.message())
 }
 
 /// Refuses a key that the default settings do not have.
@@ -86,6 +97,21 @@ fn check_known(found: &Value, known: &Value, path: &str) -> anyhow::Result<()> {
         check_known(value, expected, &full)?;
     }
     Ok(())
+}
+
+/// An error of the whole does not say which key it is about, so each key is tried alone.
+fn name_key(found: &Value, known: &Value, error: serde_json::Error) -> anyhow::Error {
+    let keys = found.as_object().into_iter().flatten().flat_map(|(section, values)| {
+        values.as_object().into_iter().flatten().map(move |(key, value)| (section, key, value))
+    });
+    for (section, key, value) in keys {
+        let mut settings = known.clone();
+        settings[section][key] = value.clone();
+        if let Err(error) = serde_json::from_value::<Settings>(settings) {
+            return anyhow::Error::new(error).context(format!("{section}.{key} is not usable"));
+        }
+    }
+    error.into()
 }
 
 /// A variable is text. Guessing its type is right for numbers and wrong for a password of digits, so where
@@ -180,6 +206,8 @@ mod tests {
         for (toml, part) in [
             ("[gc]\ngrace = \"soon\"\n", "such as 90s"),
             ("[gc]\ninterval = \"0s\"\n", "gc.interval"),
+            ("[gc]\ngrace = 90\n", "gc.grace is not usable"),
+            ("[uploads]\nopen_per_user = \"many\"\n", "uploads.open_per_user is not usable"),
             ("[server]\ntls_key = \"key.pem\"\n", "go together"),
             ("[server]\npublic_url = \"registry.example.org\"\n", "server.public_url"),
             ("[server]\ntrusted_proxies = [\"proxy\"]\n", "server.trusted_proxies"),

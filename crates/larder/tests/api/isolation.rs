@@ -1,0 +1,148 @@
+//! Two organizations on one server learn nothing of each other. The numbers in the tests' names are those of
+//! the project's list of threats.
+
+mod content;
+mod documents;
+mod lists;
+mod matrix;
+mod paths;
+mod resources;
+mod rights;
+mod shared;
+mod table;
+
+pub(crate) use table::api_endpoints;
+
+use serde_json::json;
+use testkit::{Api, Role, Visibility, random_bytes, random_word, sha256};
+
+use crate::scene::{Calls as _, Organization, Pushed, referrer_of, small_manifest};
+
+/// An organization with something to hide.
+struct Victim {
+    organization: Organization,
+    /// The name of the registry.
+    registry: String,
+    /// The full name of the repository that holds everything below.
+    repository: String,
+    /// Who pushed it.
+    writer: Api,
+    /// A layer of its image, and its digest.
+    layer: Vec<u8>,
+    layer_digest: String,
+    /// The image, and the tag that it is under.
+    image: Pushed,
+    tag: String,
+    /// An artifact that refers to the image.
+    referrer: Pushed,
+    /// An open upload's path, with these bytes in it.
+    upload: String,
+    /// A personal token of the writer.
+    token_id: String,
+}
+
+/// What the open upload holds.
+const UPLOADED: &[u8] = b"half of it";
+
+impl Victim {
+    fn new() -> Self {
+        Self::in_organization(Organization::new())
+    }
+
+    /// Every name is one that turns up nowhere else, so that it can be looked for in answers.
+    fn in_organization(organization: Organization) -> Self {
+        let (registry, tag) = (format!("vault-{}", random_word()), format!("tag-{}", random_word()));
+        organization.registry(&registry, Visibility::Private);
+        let writer = organization.member(Role::Writer);
+        let repository = format!("{}/{registry}/app-{}", organization.name, random_word());
+        let layer = random_bytes(4096);
+        let layer_digest = writer.blob_push(&repository, &layer);
+        let mut manifest = small_manifest();
+        manifest["layers"] =
+            json!([{ "mediaType": crate::scene::LAYER_TYPE, "digest": layer_digest, "size": layer.len() }]);
+        let image = writer.image_push(&repository, &tag, &manifest);
+        let referrer = referrer_of(&image.descriptor(), "application/vnd.example.signature");
+        let referrer = writer.image_push(&repository, "", &referrer);
+        let upload = writer.upload_open(&repository);
+        writer.call("PATCH", &upload, &[], UPLOADED).expect(&[202]);
+        let token_id = writer.token_create("laptop")["id"].as_str().expect("a token has an id").to_owned();
+        Self {
+            organization,
+            registry,
+            repository,
+            writer,
+            layer,
+            layer_digest,
+            image,
+            tag,
+            referrer,
+            upload,
+            token_id,
+        }
+    }
+
+    /// The identifier of the open upload.
+    fn upload_id(&self) -> &str {
+        self.upload.rsplit('/').next().expect("a path has a last part")
+    }
+
+    /// Everything is as it was.
+    #[track_caller]
+    fn is_untouched(&self) {
+        let layer = self.writer.blob_get(&self.repository, &self.layer_digest).expect(&[200]);
+        assert!(layer.body == self.layer, "the layer changed");
+        for reference in [self.tag.as_str(), self.image.digest.as_str()] {
+            let image = self.writer.manifest_get(&self.repository, reference).expect(&[200]);
+            assert_eq!(image.body, self.image.bytes);
+            assert_eq!(image.header("content-type"), Some(self.image.media_type.as_str()));
+        }
+        assert_eq!(self.writer.tag_list(&self.repository), [self.tag.as_str()]);
+        let path = format!("/v2/{}/referrers/{}", self.repository, self.image.digest);
+        let listed = self.writer.ask("GET", &path).expect(&[200]).json();
+        let digests: Vec<_> =
+            listed["manifests"].as_array().into_iter().flatten().map(|entry| &entry["digest"]).collect();
+        assert_eq!(digests, [&json!(self.referrer.digest)]);
+        let upload = self.writer.ask("GET", &self.upload).expect(&[204]);
+        assert_eq!(upload.header("range"), Some(format!("0-{}", UPLOADED.len() - 1).as_str()), "{upload}");
+        let tokens = self.writer.token_list();
+        assert_eq!(tokens["items"][0]["id"], self.token_id, "{tokens}");
+        let path = format!("/organizations/{}/registries/{}", self.organization.name, self.registry);
+        let registry =
+            self.organization.admin().manage("GET", &path, &serde_json::Value::Null).expect(&[200]);
+        assert_eq!(registry.json()["visibility"], "private", "{registry}");
+    }
+}
+
+/// Somebody from another organization, who may write there.
+struct Attacker {
+    api: Api,
+    repository: String,
+}
+
+impl Attacker {
+    fn new() -> Self {
+        let organization = Organization::new();
+        let (api, repository) = (organization.member(Role::Writer), organization.repository("app"));
+        // The repository exists, so that its own "not there" is the honest one.
+        api.image_push(&repository, "own", &small_manifest());
+        Self { api, repository }
+    }
+}
+
+/// The digest of something that nobody ever pushed.
+fn digest_of_nothing() -> String {
+    sha256(&random_bytes(32))
+}
+
+/// The identifier of an upload that nobody opened.
+fn upload_of_nothing() -> String {
+    let digits = random_word() + &random_word();
+    format!(
+        "{}-{}-4{}-8{}-{}",
+        &digits[..8],
+        &digits[8..12],
+        &digits[12..15],
+        &digits[15..18],
+        &digits[18..30]
+    )
+}

@@ -1,0 +1,13 @@
+//! The program's surfaces, spoken to over HTTP as any client would: one module a surface, and one for each
+//! promise that holds across all of them.
+//!
+//! Nothing here needs another program: `cargo test -p larder` runs it all.
+
+mod auth;
+mod disk;
+mod isolation;
+mod lifecycle;
+mod management;
+mod oci;
+mod program;
+mod scene;
