@@ -41,6 +41,12 @@ CREATE TABLE signing_keys (
 
 CREATE INDEX signing_keys_by_creation ON signing_keys (created_at);
 
+-- One row once the first start is complete; a first start that was cut off is begun again.
+CREATE TABLE first_start (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    completed_at INTEGER NOT NULL
+) STRICT;
+
 -- Tenancy -------------------------------------------------------------------------------------------------
 
 CREATE TABLE organizations (

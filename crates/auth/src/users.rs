@@ -111,13 +111,6 @@ impl Auth {
         Ok(rows.into_iter().map(view).collect())
     }
 
-    /// True when there is a user at all: false means that this instance was never set up.
-    pub async fn has_users(&self) -> Result<bool, Unavailable> {
-        let row: Option<(i64,)> =
-            self.0.db.opt("SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT 1", params![0_i64]).await?;
-        Ok(row.is_some())
-    }
-
     /// Deletes a user with all its tokens. What the user was signed in with is over at once.
     ///
     /// [`AccountError::LastAdmin`] when nobody else could run the instance.

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use auth::NewUser;
+use auth::{AccountError, NewUser};
 use oci::{OrganizationName, RegistryName};
-use registry::{Caller, RegistryCreate, RegistrySettings};
+use registry::{Caller, ErrorKind, RegistryCreate, RegistrySettings};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::open::Opened;
@@ -14,38 +14,31 @@ use crate::settings::Settings;
 const ADMINISTRATOR: &str = "admin";
 
 /// Creates the administrator, and the organization and registry that the settings name. Does nothing once
-/// there is a user.
+/// that was done; a first start that was cut off is done again, each step where it is still due.
 pub(crate) async fn run(opened: &Opened, settings: &Settings) -> anyhow::Result<()> {
-    if opened.auth.has_users().await? {
+    if opened.registry.first_start_is_complete().await? {
         return Ok(());
     }
     // Read before anything is written: a name that is refused must leave the first start to be tried again.
     let wanted = &settings.bootstrap;
     let organization: Option<OrganizationName> = parse("bootstrap.organization", &wanted.organization)?;
     let registry: Option<RegistryName> = parse("bootstrap.registry", &wanted.registry)?;
-    let given = &settings.bootstrap.admin_password;
-    let generated = given.expose_secret().is_empty();
-    let password = if generated { generate_password()? } else { given.clone() };
-    let administrator = opened
-        .auth
-        .user_create(NewUser {
-            username: ADMINISTRATOR.to_owned(),
-            email: format!("{ADMINISTRATOR}@localhost"),
-            password: password.clone(),
-            system_admin: true,
-        })
-        .await
-        .context("cannot create the administrator")?;
+    let generated = wanted.admin_password.expose_secret().is_empty();
+    let password = if generated { generate_password()? } else { wanted.admin_password.clone() };
+    let administrator = administrator(opened, &password).await.context("cannot create the administrator")?;
     if let Some(organization) = &organization {
-        opened.registry.organization_create(organization, administrator.id).await?;
+        done_already(opened.registry.organization_create(organization, administrator).await.map(|_| ()))?;
         if let Some(registry) = &registry {
             let caller = Caller::operator();
             let granted =
                 opened.registry.authorize_organization::<RegistryCreate>(&caller, organization).await?;
-            opened.registry.registry_create(&granted, registry, RegistrySettings::default()).await?;
+            let created =
+                opened.registry.registry_create(&granted, registry, RegistrySettings::default()).await;
+            done_already(created.map(|_| ()))?;
         }
     }
-    // Not through the log: a password must not end up in a log's archive.
+    // Not through the log: a password must not end up in a log's archive. And before the first start counts
+    // as complete: a password that nobody saw would be of no use.
     let mut out = std::io::stdout().lock();
     writeln!(out, "Larder starts for the first time. Sign in as user {ADMINISTRATOR}.")?;
     if generated {
@@ -58,7 +51,34 @@ pub(crate) async fn run(opened: &Opened, settings: &Settings) -> anyhow::Result<
         writeln!(out, "  docker push {listen}/{organization}/{registry}/<repository>:<tag>")?;
     }
     out.flush()?;
+    drop(out);
+    opened.registry.first_start_complete().await?;
     Ok(())
+}
+
+/// The administrator's number. One that a start made which was cut off gets the password of this start.
+async fn administrator(opened: &Opened, password: &SecretString) -> Result<i64, AccountError> {
+    let new = NewUser {
+        username: ADMINISTRATOR.to_owned(),
+        email: format!("{ADMINISTRATOR}@localhost"),
+        password: password.clone(),
+        system_admin: true,
+    };
+    match opened.auth.user_create(new).await {
+        Err(AccountError::Conflict) => {
+            opened.auth.password_set(ADMINISTRATOR, password).await?;
+            opened.auth.user_get(ADMINISTRATOR).await.map(|user| user.id)
+        }
+        created => created.map(|user| user.id),
+    }
+}
+
+/// What is there already was made by a start that was cut off.
+fn done_already(outcome: Result<(), registry::Error>) -> Result<(), registry::Error> {
+    match outcome {
+        Err(error) if *error.kind() == ErrorKind::Conflict => Ok(()),
+        outcome => outcome,
+    }
 }
 
 fn parse<T>(key: &str, text: &str) -> anyhow::Result<Option<T>>
@@ -90,6 +110,40 @@ pub(crate) fn generate_password() -> anyhow::Result<SecretString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn opened() -> (Opened, Settings, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.storage.data_dir = folder.path().join("data");
+        settings.bootstrap.admin_password = SecretString::from("correct horse battery");
+        (Opened::for_serving(&settings).await.unwrap(), settings, folder)
+    }
+
+    async fn signs_in(opened: &Opened, password: &str) -> bool {
+        let here = std::net::IpAddr::from([127, 0, 0, 1]);
+        opened.auth.identify_basic(ADMINISTRATOR, &SecretString::from(password), here).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn i2_a_first_start_that_was_cut_off_is_completed_by_the_next() {
+        let (opened, settings, _folder) = opened().await;
+        // As far as the start got: an administrator, whose password nobody saw.
+        administrator(&opened, &SecretString::from("a password never shown")).await.unwrap();
+        run(&opened, &settings).await.unwrap();
+        assert!(signs_in(&opened, "correct horse battery").await);
+        let caller = Caller::operator();
+        let organization = "demo".parse().unwrap();
+        opened.registry.authorize_organization::<RegistryCreate>(&caller, &organization).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_later_start_changes_nothing() {
+        let (opened, mut settings, _folder) = opened().await;
+        run(&opened, &settings).await.unwrap();
+        settings.bootstrap.admin_password = SecretString::from("another password altogether");
+        run(&opened, &settings).await.unwrap();
+        assert!(signs_in(&opened, "correct horse battery").await);
+    }
 
     #[test]
     fn generated_passwords_differ_and_have_full_length() {

@@ -88,6 +88,24 @@ fn registry_view(
 }
 
 impl Registry {
+    /// Whether what the first start creates was once there in full.
+    pub async fn first_start_is_complete(&self) -> Result<bool, Error> {
+        Ok(rows::first_start_is_complete(self.db()).await?)
+    }
+
+    /// Records that everything that the first start creates is there.
+    pub async fn first_start_complete(&self) -> Result<(), Error> {
+        let now = self.now();
+        self.db()
+            .write(Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    rows::first_start_complete_in(transaction, now).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
     /// Creates an organization and makes the user its first administrator. The caller has been asked for
     /// the right to create organizations, which is one over the instance.
     pub async fn organization_create(

@@ -145,7 +145,9 @@ impl Registry {
         let row = self.upload_row(granted, id).await?;
         if let Some(completed) = row.completed {
             // The first answer was lost on its way, and the client asks again.
-            return if completed == digest.as_str() { Ok(()) } else { Err(unknown(id)) };
+            // It is answered only while the blob is still there.
+            let same = completed == digest.as_str() && self.is_linked(granted, digest).await?;
+            return if same { Ok(()) } else { Err(unknown(id)) };
         }
         let mut upload = self.upload_open(granted, id).await?;
         check_start(&upload.row, start)?;
@@ -179,6 +181,11 @@ impl Registry {
         self.finish(granted, &status.id, upload, digest).await.map(|()| Pushed::Stored)
     }
 
+    async fn is_linked(&self, granted: &Granted<Push>, digest: &Digest) -> Result<bool, Error> {
+        let Some(repository_id) = granted.resource.id else { return Ok(false) };
+        Ok(store::blobs::blob_get(self.db(), repository_id, digest.as_str()).await?.is_some())
+    }
+
     /// The session, if it belongs to this caller and this repository. Anybody else's does not exist.
     async fn upload_row(&self, granted: &Granted<Push>, id: &UploadId) -> Result<UploadRow, Error> {
         store::uploads::upload_get(self.db(), id.as_str())
@@ -209,15 +216,16 @@ impl Registry {
             Err(error @ StageError::Io(_)) => return Err(storage_failed(error)),
         };
         // Only what is read under the lock counts: another request may just have ended.
-        match self.upload_row(granted, id).await {
-            Ok(row) if row.completed.is_none() => Ok(OpenUpload { row, staged, key }),
-            _ => {
-                // Taking the lock may have made the file anew after a cancel; an object stays.
-                drop(staged);
-                self.discard(&key).await?;
-                Err(unknown(id))
-            }
-        }
+        let gone = match self.upload_row(granted, id).await {
+            Ok(row) if row.completed.is_none() => return Ok(OpenUpload { row, staged, key }),
+            Ok(_) => unknown(id),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound(_)) => error,
+            Err(error) => return Err(error),
+        };
+        // Taking the lock may have made the file anew after a cancel; an object stays.
+        drop(staged);
+        self.discard(&key).await?;
+        Err(gone)
     }
 
     async fn append<S, E>(

@@ -120,6 +120,23 @@ pub(crate) async fn organization_resolve(
     }))
 }
 
+pub(crate) async fn first_start_is_complete(db: &Db) -> Result<bool, Error> {
+    let row: Option<(i64,)> = db.opt("SELECT completed_at FROM first_start WHERE id = 1", params![]).await?;
+    Ok(row.is_some())
+}
+
+pub(crate) async fn first_start_complete_in(
+    transaction: &mut Transaction,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    transaction
+        .exec(
+            "INSERT INTO first_start (id, completed_at) VALUES (1, $1) ON CONFLICT (id) DO NOTHING",
+            params![now.as_millis()],
+        )
+        .await
+}
+
 pub(crate) async fn organization_insert_in(
     transaction: &mut Transaction,
     name: &str,
