@@ -41,5 +41,9 @@ fn the_first_push_of_the_readme_works_line_by_line() {
             .env("PASSWORD", server.admin_password()),
     );
     // The tree that the last client draws names both attachments below the image.
-    output.success().says("application/vnd.example.signature").says("application/spdx+json").says("\"viewer\"");
+    output
+        .success()
+        .says("application/vnd.example.signature")
+        .says("application/spdx+json")
+        .says("\"viewer\"");
 }
