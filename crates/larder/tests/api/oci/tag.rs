@@ -1,7 +1,5 @@
 //! Lists of tags.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use serde_json::json;
 use testkit::{Answer, Api, sha256};
 
@@ -108,32 +106,33 @@ fn pages_are_complete_while_others_push() {
     let names: Vec<String> = (0..60).map(|number| format!("stable-{number:02}")).collect();
     let (writer, repository) = tagged(&names.iter().map(String::as_str).collect::<Vec<_>>());
     let bytes = small_manifest().to_string().into_bytes();
-    let done = AtomicBool::new(false);
+    let read_all = || {
+        let (mut found, mut page) = (Vec::new(), list(&writer, &repository, "?n=7"));
+        loop {
+            let tags = tags(&page);
+            assert!(tags.len() == 7 || next(&page).is_none(), "a short page that goes on: {page}");
+            found.extend(tags);
+            let Some(path) = next(&page) else { return found };
+            page = writer.ask("GET", &path).expect(&[200]);
+        }
+    };
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 0_u32.. {
-                if done.load(Ordering::SeqCst) {
-                    break;
-                }
-                // Before, between and behind the others.
-                let tag = format!("{}-{number}", ["a", "stable-30", "z"][number as usize % 3]);
-                writer.manifest_put(&repository, &tag, MANIFEST_TYPE, &bytes).expect(&[201]);
+        let reader = scope.spawn(|| {
+            for _ in 0..3 {
+                let found = read_all();
+                assert!(found.is_sorted_by(|one, other| one < other), "out of order or twice: {found:?}");
+                let stable = found.iter().filter(|tag| names.contains(tag)).count();
+                assert_eq!(stable, names.len(), "tags that were there all the time are missing");
             }
         });
-        for _ in 0..3 {
-            let mut found = Vec::new();
-            let mut page = list(&writer, &repository, "?n=7");
-            loop {
-                let tags = tags(&page);
-                assert!(tags.len() == 7 || next(&page).is_none(), "a short page that goes on: {page}");
-                found.extend(tags);
-                let Some(path) = next(&page) else { break };
-                page = writer.ask("GET", &path).expect(&[200]);
+        for number in 0.. {
+            if reader.is_finished() {
+                break;
             }
-            assert!(found.is_sorted_by(|one, other| one < other), "out of order or twice: {found:?}");
-            let stable: Vec<_> = found.iter().filter(|tag| names.contains(tag)).collect();
-            assert_eq!(stable.len(), names.len(), "tags that were there all the time are missing");
+            // Before, between and behind the others.
+            let tag = format!("{}-{number}", ["a", "stable-30", "z"][number % 3]);
+            writer.manifest_put(&repository, &tag, MANIFEST_TYPE, &bytes).expect(&[201]);
         }
-        done.store(true, Ordering::SeqCst);
+        reader.join().expect("every page was right");
     });
 }
