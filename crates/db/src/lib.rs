@@ -89,12 +89,12 @@ impl Db {
         self.0.commits()
     }
 
-    /// Answers whether the database can be read and written, for readiness checks.
+    /// Answers whether the database takes writes, for readiness checks: it rewrites a row as it is.
     pub async fn probe(&self) -> Result<(), Error> {
         self.write(Durability::Relaxed, |transaction| {
             Box::pin(async move {
                 transaction
-                    .exec("UPDATE larder_schema SET version = version WHERE version < 0", &[])
+                    .exec("UPDATE larder_schema SET name = name WHERE version = 1", &[])
                     .await
                     .map(|_| ())
             })

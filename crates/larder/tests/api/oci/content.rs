@@ -57,6 +57,9 @@ fn a_registry_may_take_manifests_over_content_that_is_not_there() {
     }
     organization.admin().registry_sparse(&organization.name, "main");
     for (media_type, manifest) in [(MANIFEST_TYPE, &image), (INDEX_TYPE, &index)] {
+        let answer = put(&writer, &repository, media_type, manifest).expect(&[201]);
+        let warning = answer.header("warning").expect("who pushes it hears that something is missing");
+        assert!(warning.starts_with("299 - \"") && warning.ends_with('"'), "{warning}");
         check_taken(&writer, &repository, media_type, manifest);
     }
 }
