@@ -59,6 +59,7 @@ race() {
 crash() {
     stage "crashes"
     cargo test -p larder --locked --quiet --features failpoints --test crash -- --nocapture
+    cargo test -p blobs --locked --quiet --features failpoints --test crash
 }
 
 fuzz() {

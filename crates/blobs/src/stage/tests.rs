@@ -270,22 +270,6 @@ async fn what_is_missing_is_said_so() {
     assert!(!store.delete(&key).await.unwrap());
 }
 
-#[tokio::test]
-#[ignore = "needs LARDER_TEST_SMALL_DISK, a folder on an empty file system of about a megabyte"]
-async fn a_full_disk_leaves_nothing_of_the_body() {
-    let root = std::env::var_os("LARDER_TEST_SMALL_DISK").expect("LARDER_TEST_SMALL_DISK is set").into();
-    let store = Store::open(&Options { root, durability: Durability::Durable }).unwrap();
-    let key = ObjectKey::random();
-    let mut staged = store.stage(&key).await.unwrap();
-    let before = staged.append(nothing(), LIMITS, frames(b"before", 6)).await.hash;
-    let full = staged.append(before.clone(), LIMITS, frames(&vec![1; 8 * PIECE], 50_000)).await;
-    assert!(matches!(full.outcome, AppendOutcome::Full));
-    assert_eq!((full.written, store.size(&key).await.unwrap()), (0, Some(6)));
-    let after = staged.append(before, LIMITS, frames(b", after", 7)).await;
-    assert!(matches!(after.outcome, AppendOutcome::Complete));
-    store.delete(&key).await.unwrap();
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
