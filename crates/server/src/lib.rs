@@ -11,6 +11,7 @@
 mod address;
 mod api;
 mod body;
+mod cause;
 mod context;
 mod identify;
 mod limit;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use registry::{ErrorKind, Refusal};
 use serde::Serialize;
 
+use crate::cause::chain;
 use crate::identify::IdentifyError;
 
 /// An answer that is an error.
@@ -84,17 +85,6 @@ impl Problem {
         self.request_id = Some(id.to_string());
         self
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl IntoResponse for Problem {

@@ -12,6 +12,7 @@ use registry::{Caller, ErrorKind, Refusal, Right, What};
 use super::{challenge, respond};
 use crate::State;
 use crate::body::{Body, Response};
+use crate::cause::chain;
 use crate::context::Context;
 use crate::identify::IdentifyError;
 
@@ -209,16 +210,4 @@ fn missing_entry(message: &str, digest: &str) -> ErrorEntry {
         message: message.to_owned(),
         detail: Some(serde_json::json!({ "digest": digest })),
     }
-}
-
-/// An error with everything that caused it, for the log.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

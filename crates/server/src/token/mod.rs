@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
 use crate::SharedState;
+use crate::cause::chain;
 use crate::context::Context;
 use crate::identify::{self, IdentifyError};
 use crate::observe::Endpoint;
@@ -111,7 +112,7 @@ async fn issue(
     let grants = match grant::evaluate(&state.registry, identity, &scopes).await {
         Ok(grants) => grants,
         Err(cause) => {
-            tracing::error!(error = %cause, "scopes could not be evaluated");
+            tracing::error!(error = %chain(&cause), "scopes could not be evaluated");
             return unavailable();
         }
     };
@@ -125,7 +126,7 @@ async fn issue(
             match state.auth.refresh_token_issue(identity, client).await {
                 Ok(token) => token,
                 Err(cause) => {
-                    tracing::error!(error = %cause, "a refresh token could not be issued");
+                    tracing::error!(error = %chain(&cause), "a refresh token could not be issued");
                     return unavailable();
                 }
             }
@@ -146,7 +147,7 @@ async fn issue(
 
 fn refused(reason: &IdentifyError) -> Response {
     if let Some(cause) = reason.unavailable() {
-        tracing::error!(error = %cause, "credentials could not be checked");
+        tracing::error!(error = %chain(&cause), "credentials could not be checked");
         return unavailable();
     }
     match reason {
