@@ -1,6 +1,8 @@
 //! Upload sessions: bytes go straight to their final place while they are hashed; finishing an upload is
 //! one transaction and moves nothing.
 
+use std::pin::Pin;
+
 use blobs::{AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged};
 use bytes::Bytes;
 use futures_core::Stream;
@@ -147,6 +149,10 @@ impl Registry {
             // The first answer was lost on its way, and the client asks again.
             // It is answered only while the blob is still there.
             let same = completed == digest.as_str() && self.is_linked(granted, digest).await?;
+            if same {
+                // A body that is not read would end the connection behind the client's back.
+                drain(body, self.settings().body_stall).await;
+            }
             return if same { Ok(()) } else { Err(unknown(id)) };
         }
         let mut upload = self.upload_open(granted, id).await?;
@@ -433,6 +439,21 @@ impl Registry {
                 })
             })
             .await
+    }
+}
+
+/// Reads a body to its end and throws it away; gives up when nothing comes for `stall`.
+async fn drain<S, E>(mut body: S, stall: std::time::Duration)
+where
+    S: Stream<Item = Result<Bytes, E>> + Unpin + Send,
+    E: Send,
+{
+    loop {
+        let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_next(context));
+        match tokio::time::timeout(stall, next).await {
+            Ok(Some(Ok(_))) => {}
+            Ok(Some(Err(_)) | None) | Err(_) => return,
+        }
     }
 }
 
