@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the tests run beside the server: the engines and clients that Debian packages, the clients and
-# conformance suites that are pinned as Go modules, and two cargo subcommands. Everything that is already there
-# is left alone, so a second run says nothing and touches no network.
+# conformance suites that are pinned as Go modules, two cargo subcommands, the Python clients with the real
+# packages that they carry, and the Python indexes that the benchmark compares with. Everything that is already
+# there is left alone, so a second run says nothing and touches no network.
 #
-#   scripts/install-test-tools.sh [packages] [clients] [conformance] [conformance-dev] [cargo]
+#   scripts/install-test-tools.sh [packages] [clients] [conformance] [conformance-dev] [cargo] [python] [python-peers]
 #
-# Without an argument: everything but conformance-dev. That program is a commit of the specification's main
-# branch without a release, which a module proxy need not hold; `make conformance` asks for it.
+# Without an argument: everything but conformance-dev and python-peers. The former is a commit of the
+# specification's main branch without a release, which a module proxy need not hold; `make conformance` asks for
+# it, and `make bench` for the latter.
 #
 # The last line of standard output is the directory with the tools; the tests find it in LARDER_TEST_TOOLS.
 # Everything else goes to standard error. Whatever cannot be installed ends the run with a status other than 0,
@@ -25,6 +27,9 @@ readonly packages=(
 )
 # A package can be there without its program: a docker command line from elsewhere brings no daemon.
 readonly programs=(docker dockerd containerd runc podman buildah skopeo docker-registry iptables jq)
+# Where the machine has no Python that is new enough for the pinned clients.
+readonly python_packages=(python3 python3-venv)
+readonly python_needed=3.11
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly repository
@@ -50,9 +55,10 @@ clean_up() {
 }
 trap clean_up EXIT
 
-install_packages() {
+# Installs those of the named Debian packages that are missing.
+install_debian() {
     local missing=() name
-    for name in "${packages[@]}"; do
+    for name in "$@"; do
         [[ $(dpkg-query --show --showformat '${db:Status-Status}' "$name" 2>/dev/null) == installed ]] || missing+=("$name")
     done
     if ((${#missing[@]})); then
@@ -77,6 +83,11 @@ install_packages() {
             policy=
         fi
     fi
+}
+
+install_packages() {
+    local name
+    install_debian "${packages[@]}"
     for name in "${programs[@]}"; do
         # Some of them live where an ordinary user's path does not lead.
         PATH=$PATH:/usr/sbin:/sbin command -v "$name" >/dev/null ||
@@ -179,17 +190,101 @@ install_cargo() {
     install_cargo_command cargo-fuzz "$cargo_fuzz"
 }
 
+# Prints a Python that is new enough and makes virtual environments. The one on the path may be a shim that
+# chooses by the current directory: what counts is the interpreter behind it.
+find_python() {
+    local candidate
+    for candidate in python3 /usr/bin/python3; do
+        (cd / && "$candidate" -c "
+import ensurepip, sys, venv
+if sys.version_info < tuple(map(int, '$python_needed'.split('.'))): sys.exit(1)
+print(sys.executable)") 2>/dev/null && return
+    done
+    return 1
+}
+
+check_python() {
+    python=$(find_python) && return
+    install_debian "${python_packages[@]}"
+    python=$(find_python) && return
+    fail "there is no Python $python_needed or newer with venv and ensurepip: install one and put it on the path"
+    return 1
+}
+
+# Makes one virtual environment from a file of pinned requirements, tests/python/<file>. The tests find it as
+# python/<name> in the tool directory. Every client has one to itself, so that none decides what another
+# depends on, and every set of pins has a directory of its own. An environment cannot be moved once it is made,
+# so a marker tells a whole one from one that was interrupted.
+install_environment() {
+    local name=$1 requirements=$repository/tests/python/$2 environment
+    environment=$cache/python/$name-$(sha256sum <"$requirements" | cut -c1-16)
+    if [[ ! -e $environment/.complete ]] || ! "$environment/bin/python" -c 'import pip' 2>/dev/null; then
+        check_python || return 0
+        tell "installing $(grep -o '^# Made by: echo [^ ]*' "$requirements" | cut -d' ' -f5)"
+        rm -rf "$environment"
+        mkdir -p "$cache/python"
+        # Everything is a wheel with a hash, so no package's own build code runs here.
+        if ! {
+            cd / && "$python" -m venv "$environment" &&
+                "$environment/bin/python" -m pip --quiet --disable-pip-version-check --no-input install \
+                    --no-deps --require-hashes --only-binary :all: --requirement "$requirements" &&
+                touch "$environment/.complete"
+        } </dev/null >&2; then
+            fail "cannot install $name: see the message above"
+            return 0
+        fi
+    fi
+    mkdir -p "$tools/python"
+    ln -sfn "$environment" "$tools/python/$name"
+}
+
+# The real packages that tests/python/corpus.txt lists, found by the tests as python/corpus.
+install_corpus() {
+    local list=$repository/tests/python/corpus.txt corpus
+    corpus=$cache/corpus-$(sha256sum <"$list" | cut -c1-16)
+    if [[ ! -e $corpus/.complete ]]; then
+        tell "fetching the packages of tests/python/corpus.txt"
+        mkdir -p "$corpus"
+        if ! (cd / && "$tools/python/pip/bin/python" "$repository/scripts/fetch-corpus.py" "$list" "$corpus") </dev/null >&2; then
+            fail "cannot fetch the packages of tests/python/corpus.txt: see the message above"
+            return 0
+        fi
+        touch "$corpus/.complete"
+    fi
+    ln -sfn "$corpus" "$tools/python/corpus"
+}
+
+install_python() {
+    local name
+    for name in pip pip-23.0 twine twine-6.1 uv poetry hatch flit; do
+        install_environment "$name" "clients/$name.txt"
+    done
+    if [[ -x $tools/python/pip/bin/python ]]; then install_corpus; fi
+}
+
+install_python_peers() {
+    local name
+    for name in pypiserver devpi; do
+        install_environment "$name" "peers/$name.txt"
+    done
+}
+
 mkdir -p "$tools"
 # Two builds at once would do the same work twice.
 exec 9>"$tools/.lock"
 flock 9
 
 groups=("$@")
-((${#groups[@]})) || groups=(packages clients conformance cargo)
+((${#groups[@]})) || groups=(packages clients conformance cargo python)
 for group in "${groups[@]}"; do
     case $group in
-        packages | clients | conformance | conformance-dev | cargo) "install_${group//-/_}" ;;
-        *) fail "there is no group $group: use packages, clients, conformance, conformance-dev or cargo" ;;
+        packages | clients | conformance | conformance-dev | cargo | python | python-peers)
+            "install_${group//-/_}"
+            ;;
+        *)
+            fail "there is no group $group: use packages, clients, conformance, conformance-dev, cargo, python or" \
+                "python-peers"
+            ;;
     esac
 done
 

@@ -43,4 +43,4 @@ pub use open::{Durability, OpenError, Options};
 pub use probe::ProbeError;
 pub use read::{ReadError, Reader};
 pub use stage::{AppendLimits, AppendOutcome, Appended, StageError, Staged, SyncError};
-pub use store::Store;
+pub use store::{ReadSeek, Store};

@@ -21,6 +21,11 @@ pub(crate) const PIECE: usize = 256 * 1024;
 /// How many pieces are hashed in one task of the blocking pool, so that an abandoned hash ends soon.
 const PIECES_A_TASK: usize = 32;
 
+/// What an object is read back and forth through.
+pub trait ReadSeek: io::Read + io::Seek {}
+
+impl<T: io::Read + io::Seek> ReadSeek for T {}
+
 /// A blob store in a folder of a local disk. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -80,6 +85,23 @@ impl Store {
             Ok(deleted)
         })
         .await
+    }
+
+    /// Lets `look` read an object back and forth, off the asynchronous threads. It gets the object and its length
+    /// in bytes, and must not keep what it reads in proportion to that.
+    pub async fn inspect<T: Send + 'static>(
+        &self,
+        key: &ObjectKey,
+        look: impl FnOnce(&mut dyn ReadSeek, u64) -> T + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (inner, path) = (Arc::clone(&self.inner), key.path());
+        blocking(move || {
+            let mut file = inner.open_object(&path)?;
+            let length = file.metadata()?.len();
+            Ok(look(&mut file, length))
+        })
+        .await
+        .map_err(ReadError::from_open)
     }
 
     /// Reads an object from start to end and says what it is. Asks the kernel not to keep it in memory for that,

@@ -13,11 +13,18 @@ pub(crate) struct Migration {
 }
 
 /// Every migration, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "create_registry",
-    sql: include_str!("../../../migrations/sqlite/0001_create_registry.sql"),
-}];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "create_registry",
+        sql: include_str!("../../../migrations/sqlite/0001_create_registry.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "create_python",
+        sql: include_str!("../../../migrations/sqlite/0002_create_python.sql"),
+    },
+];
 
 /// Brings the schema at `path` up to date.
 pub(crate) fn migrate(connection: &mut rusqlite::Connection, path: &Path) -> Result<(), Error> {

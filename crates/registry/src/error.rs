@@ -21,6 +21,58 @@ pub enum What {
     Upload,
     /// A member of an organization or a registry.
     Member,
+    /// A Python project of a registry.
+    Project,
+    /// A release of a Python project.
+    Release,
+    /// A file of a Python project.
+    File,
+}
+
+/// What is wrong with a Python package, or with what is asked of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PackageFault {
+    /// What was uploaded breaks a rule of its format.
+    Invalid(python::Code),
+    /// The file is larger than the registry takes.
+    TooLarge,
+    /// A file of this name exists with other content, or under another spelling.
+    Exists,
+    /// A file of this name was deleted, so the name is used up.
+    Deleted,
+    /// The name belongs to a repository of another format.
+    NameTaken,
+    /// The name can be mistaken for that of another project.
+    NameSimilar,
+    /// The name is one of Python's own modules.
+    NameReserved,
+    /// The project takes no new files.
+    Archived,
+    /// The project is quarantined: nothing goes in or out.
+    Quarantined,
+    /// The file was deleted.
+    Gone,
+    /// Tags and indexes of a Python project are the server's own work.
+    Managed,
+}
+
+impl PackageFault {
+    /// The word for it in answers that programs read.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Invalid(code) => code.as_str(),
+            Self::TooLarge => "SIZE_INVALID",
+            Self::Exists => "PYTHON_FILE_EXISTS",
+            Self::Deleted => "PYTHON_FILENAME_USED",
+            Self::NameTaken => "PYTHON_NAME_TAKEN",
+            Self::NameSimilar => "PYTHON_NAME_SIMILAR",
+            Self::NameReserved => "PYTHON_NAME_RESERVED",
+            Self::Archived => "PYTHON_PROJECT_ARCHIVED",
+            Self::Quarantined => "PYTHON_PROJECT_QUARANTINED",
+            Self::Gone => "PYTHON_FILE_DELETED",
+            Self::Managed => "UNSUPPORTED",
+        }
+    }
 }
 
 /// What kind of failure it is, for the surface that has to answer.
@@ -56,6 +108,8 @@ pub enum ErrorKind {
     Conflict,
     /// The rules of the registry forbid it, whoever asks.
     Forbidden,
+    /// A Python package, or what is asked of one, breaks a rule.
+    Package(PackageFault),
     /// Too much is going on; the same request may work after the time given.
     Busy {
         /// When to come back.
@@ -115,6 +169,12 @@ impl From<db::Error> for Error {
             };
         }
         Self::unavailable("the database does not answer; try again in a moment", error)
+    }
+}
+
+impl From<python::Invalid> for Error {
+    fn from(invalid: python::Invalid) -> Self {
+        Self::new(ErrorKind::Package(PackageFault::Invalid(invalid.code)), invalid.message)
     }
 }
 

@@ -4,10 +4,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use access::scope::evaluate;
-use access::{Action, Facts, ManagementAction, Operation, Principal, Role, ScopeGrant, ScopeVerdict, decide};
+use access::{
+    Action, Facts, ManagementAction, Operation, Principal, Role, ScopeGrant, ScopeVerdict, Visibility, decide,
+};
 use oci::{OrganizationName, RegistryName, RepositoryName};
 
-use crate::error::{Error, What};
+use crate::error::{Error, ErrorKind, PackageFault, What};
+use crate::python::PythonSettings;
 use crate::{Registry, store};
 
 /// Who is asking, and what their credentials limit them to.
@@ -93,6 +96,14 @@ rights! {
     RegistryManage over RegistryPlace = Operation::Management(ManagementAction::RegistryManage);
     /// See the members of a registry.
     MembersList over RegistryPlace = Operation::Management(ManagementAction::RegistryMembersList);
+    /// Read a registry's packages.
+    PackagesRead over Packages = Operation::Content(Action::Pull);
+    /// Add packages to a registry, yank them.
+    PackagesPush over Packages = Operation::Content(Action::Push);
+    /// Delete packages of a registry.
+    PackagesDelete over Packages = Operation::Content(Action::Delete);
+    /// Set the status of a registry's packages, bring deleted ones back.
+    PackagesManage over Packages = Operation::Management(ManagementAction::RegistryManage);
     /// Change the members of a registry.
     MembersManage over RegistryPlace = Operation::Management(ManagementAction::RegistryMembersManage);
 }
@@ -104,6 +115,17 @@ pub struct Repository {
     pub(crate) id: Option<i64>,
     pub(crate) name: RepositoryName,
     pub(crate) sparse: bool,
+}
+
+/// A registry that exists, as an index of packages.
+#[derive(Clone, Debug)]
+pub struct Packages {
+    pub(crate) registry_id: i64,
+    pub(crate) organization: OrganizationName,
+    pub(crate) registry: RegistryName,
+    pub(crate) settings: PythonSettings,
+    pub(crate) public: bool,
+    pub(crate) serial: i64,
 }
 
 /// An organization that exists.
@@ -211,6 +233,14 @@ impl Registry {
         let Some(registry_id) = found.registry_id else {
             return Err(registry_missing(name.organization(), name.registry()));
         };
+        if found.read_only && action != Action::Pull {
+            return Err(read_only(name.organization(), name.registry()));
+        }
+        if action != Action::Delete
+            && let Some(reason) = &found.quarantine
+        {
+            return Err(quarantined(name.repository(), reason));
+        }
         let (id, sparse) = (found.repository_id, found.sparse);
         Ok(Granted::new(Repository { registry_id, id, name: name.clone(), sparse }, caller))
     }
@@ -225,6 +255,45 @@ impl Registry {
         let found =
             store::tenancy::repository_resolve(self.db(), name, principal.user_id().unwrap_or(0)).await?;
         Ok(actions.iter().filter(|action| decide(principal, *action, &found.facts).is_allowed()).collect())
+    }
+
+    /// Asks for a right over a registry as an index of packages.
+    pub async fn authorize_packages<R>(
+        &self,
+        caller: &Caller,
+        organization: &OrganizationName,
+        name: &RegistryName,
+    ) -> Result<Granted<R>, Error>
+    where
+        R: Right<Resource = Packages>,
+    {
+        let found = store::tenancy::packages_resolve(self.db(), organization, name, caller.user_id()).await?;
+        let path = format!("{organization}/{name}");
+        if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
+            if caller.principal.is_anonymous() {
+                return Err(Refusal::Unasked.into());
+            }
+            return Err(refuse::<R>(caller, &path, found.facts).into());
+        }
+        // A token that was cut down to repositories says nothing about an index of all of them.
+        if caller.limit.is_some() {
+            return Err(Refusal::Unasked.into());
+        }
+        let Some(registry_id) = found.registry_id else {
+            return Err(registry_missing(organization.as_str(), name.as_str()));
+        };
+        if found.read_only && matches!(R::OPERATION, Operation::Content(Action::Push | Action::Delete)) {
+            return Err(read_only(organization.as_str(), name.as_str()));
+        }
+        let packages = Packages {
+            registry_id,
+            organization: organization.clone(),
+            registry: name.clone(),
+            settings: found.python,
+            public: found.facts.visibility == Some(Visibility::Public),
+            serial: found.python_serial,
+        };
+        Ok(Granted::new(packages, caller))
     }
 
     /// Asks for a right over an organization.
@@ -286,6 +355,25 @@ fn registry_missing(organization: &str, registry: &str) -> Error {
             "registry {registry} does not exist in organization {organization}; an administrator of the \
              organization can create it"
         ),
+    )
+}
+
+fn read_only(organization: &str, registry: &str) -> Error {
+    Error::new(
+        ErrorKind::Forbidden,
+        format!(
+            "registry {organization}/{registry} is read-only; an administrator of it can change that, pulling \
+             goes on"
+        ),
+    )
+}
+
+/// What everybody hears who asks for content of a quarantined project.
+pub(crate) fn quarantined(project: &str, reason: &str) -> Error {
+    let because = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
+    Error::new(
+        ErrorKind::Package(PackageFault::Quarantined),
+        format!("project {project} is quarantined{because}; ask an administrator of the registry"),
     )
 }
 

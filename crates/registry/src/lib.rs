@@ -13,6 +13,7 @@ mod collect;
 mod error;
 mod grant;
 mod manifest;
+mod python;
 mod referrer;
 mod scrub;
 mod store;
@@ -29,13 +30,19 @@ use blob::parse_key as blob_key;
 pub use blob::{BlobContent, BlobStat, Mounted, Pushed, UploadStatus};
 pub use catalog::CatalogPage;
 pub use collect::Collected;
-pub use error::{Error, ErrorKind, What};
+pub use error::{Error, ErrorKind, PackageFault, What};
 pub use grant::{
     Caller, Delete, Granted, MembersList, MembersManage, Organization, OrganizationDelete,
-    OrganizationMembersList, OrganizationMembersManage, OrganizationRead, Pull, Push, Refusal,
+    OrganizationMembersList, OrganizationMembersManage, OrganizationRead, Packages, PackagesDelete,
+    PackagesManage, PackagesPush, PackagesRead, Pull, Push, Refusal,
     RegistryCreate, RegistryManage, RegistryPlace, RegistryRead, Repository, Right,
 };
 pub use manifest::{ManifestContent, ManifestPushed, ManifestStat};
+pub use self::python::{
+    ProjectList, ProjectPage, ProjectPageFile, ProjectState, Published, PythonFile, PythonFileView,
+    PythonProjectView, PythonReleaseView, PythonSettings, PythonSettingsChange, PythonTarget, Rebuilt,
+    StagedFile, Strictness,
+};
 pub use referrer::{ReferrerPage, ReferrerQuery};
 pub use scrub::{ScrubReport, Suspect};
 pub use tag::TagPage;
@@ -82,12 +89,16 @@ struct Inner {
     blobs: blobs::Store,
     clock: Clock,
     settings: Settings,
+    /// Archives that are read at once.
+    examinations: tokio::sync::Semaphore,
 }
 
 impl Registry {
     /// A registry over an open database and an open blob store.
     pub fn new(db: Db, blobs: blobs::Store, clock: Clock, settings: Settings) -> Self {
-        Self(Arc::new(Inner { db, blobs, clock, settings }))
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let examinations = tokio::sync::Semaphore::new(processors);
+        Self(Arc::new(Inner { db, blobs, clock, settings, examinations }))
     }
 
     fn db(&self) -> &Db {

@@ -1,4 +1,7 @@
-//! Lists of tags.
+//! Tags: lists of them, and the one way to move and to remove them.
+
+use clock::Timestamp;
+use db::Transaction;
 
 use crate::error::Error;
 use crate::grant::{Granted, Pull};
@@ -38,4 +41,44 @@ impl Registry {
         let next = if more { tags.last().cloned() } else { None };
         Ok(TagPage { tags, next })
     }
+}
+
+/// Who points which tag at something, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tagging<'a> {
+    pub(crate) repository_id: i64,
+    pub(crate) tag: &'a str,
+    pub(crate) actor: &'a str,
+    pub(crate) now: Timestamp,
+}
+
+/// Points a tag at a manifest, and tells which manifest lost it thereby.
+pub(crate) async fn tag_move_in(
+    transaction: &mut Transaction,
+    tagging: &Tagging<'_>,
+    manifest_id: i64,
+    digest: &str,
+) -> Result<Option<String>, Error> {
+    let Tagging { repository_id, tag, actor, now } = *tagging;
+    let before = store::tags::tag_get_in(transaction, repository_id, tag).await?;
+    if before.as_ref().is_some_and(|(id, _)| *id == manifest_id) {
+        return Ok(None);
+    }
+    store::tags::tag_put_in(transaction, repository_id, tag, manifest_id, now).await?;
+    store::tags::tag_history_add_in(transaction, repository_id, tag, Some(digest), actor, now).await?;
+    Ok(before.map(|(_, lost)| lost))
+}
+
+/// Takes a tag away, and tells which manifest lost it thereby.
+pub(crate) async fn tag_remove_in(
+    transaction: &mut Transaction,
+    tagging: &Tagging<'_>,
+) -> Result<Option<String>, Error> {
+    let Tagging { repository_id, tag, actor, now } = *tagging;
+    let Some((_, lost)) = store::tags::tag_get_in(transaction, repository_id, tag).await? else {
+        return Ok(None);
+    };
+    store::tags::tag_delete_in(transaction, repository_id, tag).await?;
+    store::tags::tag_history_add_in(transaction, repository_id, tag, None, actor, now).await?;
+    Ok(Some(lost))
 }

@@ -11,6 +11,7 @@ use crate::grant::{
     Caller, Granted, MembersList, MembersManage, OrganizationDelete, OrganizationMembersList,
     OrganizationMembersManage, OrganizationRead, RegistryCreate, RegistryManage, RegistryRead,
 };
+use crate::python::{PythonSettings, PythonSettingsChange};
 use crate::store::tenancy as rows;
 
 /// An organization, as it is shown.
@@ -30,11 +31,20 @@ pub struct RegistrySettings {
     /// Whether a manifest may name content that its repository does not hold, as in a mirror of some
     /// platforms of an image (OCI image-spec, sparse indexes). Clients that pull the rest find it missing.
     pub sparse: bool,
+    /// Whether everything stays as it is: nothing is pushed and nothing deleted, whoever asks.
+    pub read_only: bool,
+    /// How its Python index judges uploads.
+    pub python: PythonSettings,
 }
 
 impl Default for RegistrySettings {
     fn default() -> Self {
-        Self { visibility: Visibility::Private, sparse: false }
+        Self {
+            visibility: Visibility::Private,
+            sparse: false,
+            read_only: false,
+            python: PythonSettings::default(),
+        }
     }
 }
 
@@ -45,6 +55,10 @@ pub struct RegistrySettingsChange {
     pub visibility: Option<Visibility>,
     /// Whether manifests may be sparse.
     pub sparse: Option<bool>,
+    /// Whether nothing is pushed and nothing deleted.
+    pub read_only: Option<bool>,
+    /// How the Python index judges uploads.
+    pub python: PythonSettingsChange,
 }
 
 /// A registry, as it is shown.
@@ -77,14 +91,14 @@ fn organization_view((name, created_at): (String, i64)) -> OrganizationView {
 
 fn registry_view(
     organization: &OrganizationName,
-    (name, visibility, sparse, created_at): rows::RegistryRow,
-) -> Result<RegistryView, Error> {
-    Ok(RegistryView {
+    row: rows::RegistryRow,
+) -> RegistryView {
+    RegistryView {
         organization: organization.to_string(),
-        name,
-        settings: RegistrySettings { visibility: rows::stored(&visibility)?, sparse },
-        created_at: Timestamp::from_millis(created_at),
-    })
+        name: row.name,
+        settings: row.settings,
+        created_at: row.created_at,
+    }
 }
 
 impl Registry {
@@ -219,7 +233,7 @@ impl Registry {
         let row = rows::registry_get(self.db(), place.id)
             .await?
             .ok_or_else(|| Error::not_found(What::Registry, "the registry was deleted just now"))?;
-        registry_view(&place.organization, row)
+        Ok(registry_view(&place.organization, row))
     }
 
     /// Registries of an organization after `after` that the caller may see.
@@ -230,11 +244,9 @@ impl Registry {
         limit: u32,
     ) -> Result<Vec<RegistryView>, Error> {
         let organization = &granted.resource;
-        rows::registries_list(self.db(), organization.id, granted.caller.user_id(), after, limit)
-            .await?
-            .into_iter()
-            .map(|row| registry_view(&organization.name, row))
-            .collect()
+        let user_id = granted.caller.user_id();
+        let rows = rows::registries_list(self.db(), organization.id, user_id, after, limit).await?;
+        Ok(rows.into_iter().map(|row| registry_view(&organization.name, row)).collect())
     }
 
     /// Changes a registry's settings.
@@ -251,6 +263,8 @@ impl Registry {
                     let after = RegistrySettings {
                         visibility: change.visibility.unwrap_or(before.visibility),
                         sparse: change.sparse.unwrap_or(before.sparse),
+                        read_only: change.read_only.unwrap_or(before.read_only),
+                        python: change.python.applied_to(before.python),
                     };
                     rows::registry_settings_set_in(transaction, id, after).await?;
                     Ok(())

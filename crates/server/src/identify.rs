@@ -10,6 +10,9 @@ use secrecy::SecretString;
 
 use crate::context::Context;
 
+/// The user name that stands for whoever owns the token.
+const ANY_OWNER: &str = "__token__";
+
 /// Why credentials were not accepted.
 #[derive(Debug)]
 pub(crate) enum IdentifyError {
@@ -69,6 +72,8 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, IdentifyEr
     let decoded = STANDARD.decode(rest).map_err(|_| IdentifyError::Malformed)?;
     let text = String::from_utf8(decoded).map_err(|_| IdentifyError::Malformed)?;
     let (username, secret) = text.split_once(':').ok_or(IdentifyError::Malformed)?;
+    // A token that was copied or read from a file often has a line break at its end, and no token has one.
+    let secret = if username == ANY_OWNER { secret.trim() } else { secret };
     Ok(Presented::Basic(username.to_owned(), SecretString::from(secret)))
 }
 

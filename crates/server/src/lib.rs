@@ -1,6 +1,7 @@
 //! HTTP: the listener, what wraps every request, and one folder for each surface.
 //!
 //! * `oci`: the registry protocol under `/v2/` and the older ORAS path.
+//! * `python`: the Python index of a registry, under `/api/v1/<organization>/<registry>/python`.
 //! * `token`: the token service that its challenges point to.
 //! * `api`: management under `/api/v1`.
 //! * `ops`: health, readiness and metrics.
@@ -20,6 +21,7 @@ mod metrics;
 mod observe;
 mod oci;
 mod ops;
+mod python;
 mod tls;
 mod token;
 
@@ -77,6 +79,7 @@ struct State {
     settings: Settings,
     metrics: metrics::Metrics,
     bodies: limit::Bodies,
+    pages: self::python::Pages,
     readiness: Readiness,
     /// Management, tokens and operations: surfaces whose paths a router can match.
     router: axum::Router,
@@ -88,6 +91,7 @@ impl Server {
         Self(Arc::new_cyclic(|state: &std::sync::Weak<State>| State {
             bodies: limit::Bodies::new(settings.bodies_per_user),
             metrics: metrics::Metrics::new(),
+            pages: self::python::Pages::new(),
             router: axum::Router::new()
                 .merge(token::router())
                 .merge(ops::router())

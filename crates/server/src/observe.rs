@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::body::{Body, Response};
 use crate::context::{Context, RequestIds};
-use crate::{Peer, State, address, oci};
+use crate::{Peer, State, address, oci, python};
 
 /// The label under which a request is counted; a surface sets it in the answer's extensions.
 #[derive(Clone, Copy)]
@@ -72,6 +72,9 @@ pub(crate) async fn handle(
 async fn dispatch(state: &Arc<State>, context: &Context, request: Request<Incoming>) -> Response {
     if oci::serves(request.uri().path()) {
         return oci::handle(state, context, request).await;
+    }
+    if python::serves(request.uri().path()) {
+        return python::handle(state, context, request).await;
     }
     let routed = tower::ServiceExt::oneshot(state.router.clone(), request.map(axum::body::Body::new)).await;
     match routed {

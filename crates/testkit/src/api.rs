@@ -57,11 +57,14 @@ impl Place<'_> {
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// The text behind the status code, where the exchange was one that shows it.
+    pub reason: Option<String>,
     /// The header fields.
     pub headers: HeaderMap,
     /// The body as it was sent.
     pub body: Vec<u8>,
-    request: String,
+    /// What was asked, for messages.
+    pub(crate) request: String,
 }
 
 impl Answer {
@@ -86,8 +89,9 @@ impl Answer {
 
 impl std::fmt::Display for Answer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { status, headers, body, request } = self;
-        write!(formatter, "{request} → {status}\n{headers:?}\n{}", String::from_utf8_lossy(body))
+        let Self { status, reason, headers, body, request } = self;
+        let reason = reason.as_deref().unwrap_or_default();
+        write!(formatter, "{request} → {status} {reason}\n{headers:?}\n{}", String::from_utf8_lossy(body))
     }
 }
 
@@ -167,6 +171,11 @@ impl Api {
         }
     }
 
+    /// `http://localhost:PORT`, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Sends a request and collects the answer, whatever it is.
     #[track_caller]
     pub fn send(&self, request: RequestBuilder) -> Answer {
@@ -177,7 +186,7 @@ impl Api {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body =
             answer.bytes().unwrap_or_else(|error| panic!("no whole answer to {line}: {error}")).to_vec();
-        Answer { status, headers, body, request: line }
+        Answer { status, reason: None, headers, body, request: line }
     }
 
     /// `GET path`, whatever the answer is.

@@ -13,6 +13,7 @@ mod command;
 mod dockerd;
 pub mod images;
 mod process;
+pub mod python;
 mod random;
 mod server;
 

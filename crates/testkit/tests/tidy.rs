@@ -17,8 +17,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("db", &[]),
     ("larder", &["access", "auth", "blobs", "clock", "db", "oci", "registry", "server"]),
     ("oci", &[]),
-    ("registry", &["access", "blobs", "clock", "db", "oci"]),
-    ("server", &["access", "auth", "clock", "oci", "registry"]),
+    ("python", &[]),
+    ("registry", &["access", "blobs", "clock", "db", "oci", "python"]),
+    ("server", &["access", "auth", "clock", "oci", "python", "registry"]),
     ("testkit", &[]),
 ];
 

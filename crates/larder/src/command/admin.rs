@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use auth::NewUser;
 use clap::Subcommand;
 use oci::{OrganizationName, RegistryName};
-use registry::{Caller, OrganizationMembersManage, RegistryCreate, RegistrySettings};
+use registry::{Caller, OrganizationMembersManage, PackagesManage, RegistryCreate, RegistrySettings};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::bootstrap::generate_password;
@@ -65,6 +65,14 @@ pub(super) enum AdminCommand {
         #[arg(long)]
         public: bool,
     },
+    /// Put Python artifacts that the index of a registry has lost back into it. Yanks, project statuses and the
+    /// names of deleted files are not in the artifacts and do not come back.
+    RebuildPython {
+        /// The organization.
+        organization: OrganizationName,
+        /// The registry's name.
+        registry: RegistryName,
+    },
     /// Give a user a role on an organization.
     SetRole {
         /// The organization.
@@ -118,6 +126,18 @@ pub(super) async fn run(command: AdminCommand, settings: Settings) -> anyhow::Re
             let settings = RegistrySettings { visibility, ..RegistrySettings::default() };
             registry.registry_create(&granted, &name, settings).await?;
             say(&format!("registry {organization}/{name} is created"))
+        }
+        AdminCommand::RebuildPython { organization, registry: name } => {
+            let caller = Caller::operator();
+            let granted =
+                registry.authorize_packages::<PackagesManage>(&caller, &organization, &name).await?;
+            let rebuilt = registry.python_rebuild(&granted).await?;
+            for failure in &rebuilt.failed {
+                say(&format!("left out: {failure}"))?;
+            }
+            let (files, known) = (rebuilt.files, rebuilt.known);
+            say(&format!("the index of {organization}/{name} has {files} files again, and had {known}"))?;
+            Ok(if rebuilt.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         AdminCommand::SetRole { organization, username, role } => {
             let user =

@@ -10,4 +10,5 @@ mod lifecycle;
 mod management;
 mod oci;
 mod program;
+mod python;
 mod scene;

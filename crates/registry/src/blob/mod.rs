@@ -1,5 +1,6 @@
 //! Blobs: content under a digest, reached through a repository's link.
 
+mod adopt;
 mod delete;
 mod mount;
 mod pull;
@@ -7,10 +8,12 @@ mod upload;
 
 use oci::Digest;
 
+pub(crate) use adopt::{StoredObject, object_adopt_in};
 pub use mount::Mounted;
 pub(crate) use pull::parse_key;
 pub use pull::{BlobContent, BlobStat};
 pub use upload::{Pushed, UploadStatus};
+pub(crate) use upload::{storage_failed, storage_full, sync_failed};
 
 /// What the record says when a blob is not linked, in one place so that every way to ask hears the same.
 fn unknown(digest: &Digest, name: &oci::RepositoryName) -> crate::Error {

@@ -24,6 +24,18 @@ pub struct BlobContent {
     digest: Digest,
 }
 
+impl BlobContent {
+    /// The bytes that a repository's link leads to.
+    pub(crate) fn new(
+        blob: &BlobRow,
+        repository_id: i64,
+        repository: RepositoryName,
+        digest: Digest,
+    ) -> Result<Self, Error> {
+        Ok(Self { size: blob.size, key: parse_key(&blob.object_key)?, repository_id, repository, digest })
+    }
+}
+
 impl Registry {
     /// Tells whether a blob is there. The promise holds for a while: a client that hears "yes" skips the
     /// upload and names the blob in a manifest next, so a blob that waits for its first use waits longer.
@@ -68,13 +80,7 @@ impl Registry {
     pub async fn blob_pull(&self, granted: &Granted<Pull>, digest: &Digest) -> Result<BlobContent, Error> {
         let repository_id = granted.existing().map_err(|_| super::unknown(digest, granted.name()))?;
         let blob = self.blob_row(granted, digest).await?;
-        Ok(BlobContent {
-            size: blob.size,
-            key: parse_key(&blob.object_key)?,
-            repository_id,
-            repository: granted.name().clone(),
-            digest: digest.clone(),
-        })
+        BlobContent::new(&blob, repository_id, granted.name().clone(), digest.clone())
     }
 
     /// Reads `length` bytes of a blob from `first` on. A blob that was deleted since it was found is not there.

@@ -9,6 +9,7 @@ use futures_core::Stream;
 use oci::{Algorithm, Digest, UploadId};
 use uuid::Uuid;
 
+use super::adopt::object_adopt_in;
 use super::pull::parse_key;
 use crate::error::{Error, ErrorKind, What};
 use crate::grant::{Granted, Push};
@@ -62,12 +63,25 @@ impl Registry {
             Some(Algorithm::Sha512) => Hashes::Both,
             Some(Algorithm::Sha256) | None => Hashes::Sha256,
         };
+        let place = (granted.resource.registry_id, granted.name().repository().to_owned());
+        let (id, _) = self.session_open(place, granted.caller.user_id(), hashes).await?;
+        Ok(UploadStatus { id, offset: 0 })
+    }
+
+    /// Opens a session for a repository of a registry (its number, the name in it).
+    pub(crate) async fn session_open(
+        &self,
+        (registry_id, repository_name): (i64, String),
+        user_id: i64,
+        hashes: Hashes,
+    ) -> Result<(UploadId, ObjectKey), Error> {
+        let key = ObjectKey::random();
         let uuid = Uuid::new_v4().hyphenated().to_string();
         let row = UploadRow {
-            registry_id: granted.resource.registry_id,
-            repository_name: granted.name().repository().to_owned(),
-            user_id: granted.caller.user_id(),
-            object_key: ObjectKey::random().to_string(),
+            registry_id,
+            repository_name,
+            user_id,
+            object_key: key.to_string(),
             offset: 0,
             hash_state: ContentHash::new(hashes).to_bytes(),
             completed: None,
@@ -95,7 +109,7 @@ impl Registry {
                 })
             })
             .await?;
-        Ok(UploadStatus { id, offset: 0 })
+        Ok((id, key))
     }
 
     /// Where a session stands.
@@ -343,14 +357,8 @@ impl Registry {
         digest: &Digest,
         finished: Finished,
     ) -> Result<(), Error> {
-        // When the disk lost what an earlier upload stored, these bytes take its place.
-        let lost = match store::blobs::object_by_sha256(self.db(), finished.sha256).await? {
-            Some((_, stored, size)) if stored != key.as_str() => {
-                self.blobs().size(&parse_key(&stored)?).await.map_err(storage_failed)? != Some(size)
-            }
-            _ => false,
-        };
-        let (target, key) = (granted.resource.clone(), key.to_string());
+        let stored = self.object_stored(key, finished).await?;
+        let target = granted.resource.clone();
         let (id, digest) = (id.clone(), digest.as_str().to_owned());
         let (now, grace, trash_delay) = (self.now(), self.settings().grace, self.settings().trash_delay);
         self.db()
@@ -360,34 +368,7 @@ impl Registry {
                     if row.is_none_or(|row| row.completed.is_some()) {
                         return Err(unknown(&id));
                     }
-                    let object_id = match store::blobs::object_by_sha256_in(transaction, finished.sha256)
-                        .await?
-                    {
-                        None => {
-                            store::blobs::object_insert_in(
-                                transaction,
-                                &key,
-                                finished.size,
-                                finished.sha256,
-                                finished.sha512,
-                                now,
-                            )
-                            .await?
-                        }
-                        Some((object_id, stored, _)) => {
-                            let loser = if lost {
-                                store::blobs::object_rekey_in(transaction, object_id, &key).await?;
-                                stored
-                            } else {
-                                key
-                            };
-                            store::trash::trash_add_in(transaction, &loser, now + trash_delay).await?;
-                            if let Some(sha512) = finished.sha512 {
-                                store::blobs::object_sha512_set_in(transaction, object_id, sha512).await?;
-                            }
-                            object_id
-                        }
-                    };
+                    let object_id = object_adopt_in(transaction, &stored, now, trash_delay).await?;
                     let repository_id = store::repositories::repository_ensure_in(
                         transaction,
                         target.registry_id,
@@ -414,7 +395,7 @@ impl Registry {
     }
 
     /// Ends a session that is not complete. `false` when there is none.
-    async fn upload_abandon(&self, id: &UploadId) -> Result<bool, Error> {
+    pub(crate) async fn upload_abandon(&self, id: &UploadId) -> Result<bool, Error> {
         let (text, now) = (id.as_str().to_owned(), self.now());
         self.db()
             .write(db::Durability::Relaxed, move |transaction| {
@@ -495,18 +476,18 @@ fn unknown(id: &UploadId) -> Error {
     )
 }
 
-fn storage_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(crate) fn storage_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::unavailable("the server cannot write to its storage; try again in a moment", error)
 }
 
-fn storage_full() -> Error {
+pub(crate) fn storage_full() -> Error {
     Error::new(
         ErrorKind::StorageFull,
         "the server's disk is full; ask its operator to free space, then push again",
     )
 }
 
-fn sync_failed(error: blobs::SyncError) -> Error {
+pub(crate) fn sync_failed(error: blobs::SyncError) -> Error {
     match error {
         blobs::SyncError::Full => storage_full(),
         error @ (blobs::SyncError::Lost | blobs::SyncError::Io(_)) => storage_failed(error),

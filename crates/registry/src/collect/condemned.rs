@@ -25,6 +25,11 @@ pub(super) async fn dismantle_in(transaction: &mut Transaction, times: Times) ->
             }
             return Ok(store::tenancy::registry_delete_in(transaction, registry_id).await?);
         };
+        let files =
+            store::python_files::files_remove_of_repository_in(transaction, repository_id, BATCH).await?;
+        if files > 0 {
+            return Ok(files);
+        }
         let tags = store::tags::tags_delete_of_repository_in(transaction, repository_id, BATCH).await?;
         if tags > 0 {
             return Ok(tags);

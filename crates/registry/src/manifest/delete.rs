@@ -4,7 +4,9 @@ use super::pull::unknown;
 use crate::collect::{Removal, manifest_remove_in};
 use crate::error::{Error, ErrorKind};
 use crate::grant::{Delete, Granted};
+use crate::python::{Times, is_python_in, managed, python_file_delete_in};
 use crate::store::review::Kind;
+use crate::tag::{Tagging, tag_remove_in};
 use crate::{Registry, store};
 
 impl Registry {
@@ -29,21 +31,13 @@ impl Registry {
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
-                    let Some((_, digest)) =
-                        store::tags::tag_get_in(transaction, repository_id, tag.as_str()).await?
-                    else {
+                    if is_python_in(transaction, repository_id).await? {
+                        return Err(managed(&name, tag.as_str()));
+                    }
+                    let tagging = Tagging { repository_id, tag: tag.as_str(), actor: &actor, now };
+                    let Some(digest) = tag_remove_in(transaction, &tagging).await? else {
                         return Err(unknown(&name, &Reference::Tag(tag)));
                     };
-                    store::tags::tag_delete_in(transaction, repository_id, tag.as_str()).await?;
-                    store::tags::tag_history_add_in(
-                        transaction,
-                        repository_id,
-                        tag.as_str(),
-                        None,
-                        &actor,
-                        now,
-                    )
-                    .await?;
                     if collect_untagged {
                         store::review::review_add_in(
                             transaction,
@@ -79,6 +73,10 @@ impl Registry {
                     else {
                         return Err(unknown(&name, &Reference::Digest(digest)));
                     };
+                    let times = Times { now, review_after };
+                    if python_file_delete_in(transaction, repository_id, text, &actor, times).await? {
+                        return Ok(());
+                    }
                     let holder = store::manifests::edge_holder_in(transaction, repository_id, text).await?;
                     if let Some(holder) = holder {
                         return Err(Error::new(
@@ -87,9 +85,8 @@ impl Registry {
                         ));
                     }
                     for (tag,) in store::tags::tags_of_manifest_in(transaction, manifest_id).await? {
-                        store::tags::tag_delete_in(transaction, repository_id, &tag).await?;
-                        store::tags::tag_history_add_in(transaction, repository_id, &tag, None, &actor, now)
-                            .await?;
+                        let tagging = Tagging { repository_id, tag: &tag, actor: &actor, now };
+                        tag_remove_in(transaction, &tagging).await?;
                     }
                     let removal = Removal { repository_id, manifest_id, digest: text };
                     manifest_remove_in(transaction, &removal, review_after, review_after).await

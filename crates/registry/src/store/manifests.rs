@@ -62,9 +62,14 @@ pub(crate) async fn manifest_id_in(
     Ok(row.map(|(id,)| id))
 }
 
+/// The bytes of a manifest.
+pub(crate) async fn manifest_body_in(transaction: &mut Transaction, id: i64) -> Result<Vec<u8>, Error> {
+    let (body,) = transaction.one("SELECT body FROM manifests WHERE id = $1", params![id]).await?;
+    Ok(body)
+}
+
 /// A manifest to be stored.
 pub(crate) struct NewManifest {
-    pub(crate) repository_id: i64,
     pub(crate) digest: String,
     pub(crate) media_type: String,
     pub(crate) artifact_type: Option<String>,
@@ -75,6 +80,7 @@ pub(crate) struct NewManifest {
 
 pub(crate) async fn manifest_insert_in(
     transaction: &mut Transaction,
+    repository_id: i64,
     new: &NewManifest,
     now: Timestamp,
 ) -> Result<i64, Error> {
@@ -84,7 +90,7 @@ pub(crate) async fn manifest_insert_in(
                  (repository_id, digest, media_type, artifact_type, config_type, size, pushed_by, created_at, body)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
             params![
-                new.repository_id,
+                repository_id,
                 &new.digest,
                 &new.media_type,
                 new.artifact_type.clone(),
@@ -150,6 +156,10 @@ pub(crate) async fn edges_in(
     transaction.all("SELECT digest FROM edges WHERE manifest_id = $1", params![manifest_id]).await
 }
 
+pub(crate) async fn edges_of(db: &Db, manifest_id: i64) -> Result<Vec<(String,)>, Error> {
+    db.all("SELECT digest FROM edges WHERE manifest_id = $1", params![manifest_id]).await
+}
+
 /// The digest of a manifest that names `digest` in this repository, if there is one.
 pub(crate) async fn edge_holder_in(
     transaction: &mut Transaction,
@@ -174,6 +184,43 @@ pub(crate) async fn manifests_page(db: &Db, after: i64, limit: u32) -> Result<Ve
     db.all(
         "SELECT id, digest, size, body FROM manifests WHERE id > $1 ORDER BY id LIMIT $2",
         params![after, limit],
+    )
+    .await
+}
+
+/// A manifest with what the record says of its push.
+pub(crate) struct ManifestRecord {
+    pub(crate) digest: String,
+    pub(crate) media_type: String,
+    pub(crate) pushed_by: String,
+    pub(crate) created_at: i64,
+    pub(crate) body: Vec<u8>,
+}
+
+impl FromRow for ManifestRecord {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            digest: row.get(0)?,
+            media_type: row.get(1)?,
+            pushed_by: row.get(2)?,
+            created_at: row.get(3)?,
+            body: row.get(4)?,
+        })
+    }
+}
+
+/// Manifests of one artifact type in a repository, after `after` by digest.
+pub(crate) async fn manifests_of_type(
+    db: &Db,
+    repository_id: i64,
+    artifact_type: &str,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<ManifestRecord>, Error> {
+    db.all(
+        "SELECT digest, media_type, pushed_by, created_at, body FROM manifests
+         WHERE repository_id = $1 AND digest > $2 AND artifact_type = $3 ORDER BY digest LIMIT $4",
+        params![repository_id, after, artifact_type, limit],
     )
     .await
 }

@@ -3,6 +3,8 @@
 
 pub(crate) mod blobs;
 pub(crate) mod manifests;
+pub(crate) mod python_files;
+pub(crate) mod python_projects;
 pub(crate) mod referrers;
 pub(crate) mod repositories;
 pub(crate) mod review;

@@ -3,27 +3,104 @@
 use clock::Timestamp;
 use db::{Db, Error, Transaction, params};
 
-/// The repository's row, made when it is not there yet.
+/// What a repository holds. The first manifest decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// Images, charts, and any other artifact.
+    Oci,
+    /// The files of one Python project.
+    Python,
+}
+
+impl Format {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::Python => "python",
+        }
+    }
+}
+
+impl std::str::FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "oci" => Ok(Self::Oci),
+            "python" => Ok(Self::Python),
+            _ => Err(Error::UnexpectedType { index: 1 }),
+        }
+    }
+}
+
+/// The repository's row with its format, made when it is not there yet.
+async fn repository_find_or_make_in(
+    transaction: &mut Transaction,
+    registry_id: i64,
+    name: &str,
+    format: Format,
+    now: Timestamp,
+) -> Result<(i64, Format), Error> {
+    let existing: Option<(i64, String)> = transaction
+        .opt(
+            "SELECT id, format FROM repositories WHERE registry_id = $1 AND name = $2",
+            params![registry_id, name],
+        )
+        .await?;
+    if let Some((id, found)) = existing {
+        return Ok((id, found.parse()?));
+    }
+    let (id,) = transaction
+        .one(
+            "INSERT INTO repositories (registry_id, name, format, created_at) VALUES ($1, $2, $3, $4)
+             RETURNING id",
+            params![registry_id, name, format.as_str(), now.as_millis()],
+        )
+        .await?;
+    Ok((id, format))
+}
+
+/// The repository's row, made when it is not there yet, for content that any format may have.
 pub(crate) async fn repository_ensure_in(
     transaction: &mut Transaction,
     registry_id: i64,
     name: &str,
     now: Timestamp,
 ) -> Result<i64, Error> {
-    let existing: Option<(i64,)> = transaction
-        .opt("SELECT id FROM repositories WHERE registry_id = $1 AND name = $2", params![registry_id, name])
-        .await?;
-    if let Some((id,)) = existing {
-        return Ok(id);
+    repository_find_or_make_in(transaction, registry_id, name, Format::Oci, now).await.map(|(id, _)| id)
+}
+
+/// The repository's row and the format that it has once a manifest of `format` asks for it: a repository
+/// that holds no manifest and no project yet takes the format that is asked for.
+pub(crate) async fn repository_claim_in(
+    transaction: &mut Transaction,
+    registry_id: i64,
+    name: &str,
+    format: Format,
+    now: Timestamp,
+) -> Result<(i64, Format), Error> {
+    let (id, found) = repository_find_or_make_in(transaction, registry_id, name, format, now).await?;
+    if found == format {
+        return Ok((id, found));
     }
-    let (id,) = transaction
-        .one(
-            "INSERT INTO repositories (registry_id, name, format, created_at) VALUES ($1, $2, 'oci', $3)
-             RETURNING id",
-            params![registry_id, name, now.as_millis()],
+    let claimed = transaction
+        .exec(
+            "UPDATE repositories SET format = $1
+             WHERE id = $2 AND NOT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $2)
+               AND NOT EXISTS (SELECT 1 FROM python_projects WHERE repository_id = $2)",
+            params![format.as_str(), id],
         )
         .await?;
-    Ok(id)
+    Ok((id, if claimed > 0 { format } else { found }))
+}
+
+/// Shuts a repository off with a reason, or opens it again.
+pub(crate) async fn repository_quarantine_in(
+    transaction: &mut Transaction,
+    id: i64,
+    reason: Option<&str>,
+) -> Result<u64, Error> {
+    transaction.exec("UPDATE repositories SET quarantine = $1 WHERE id = $2", params![reason, id]).await
 }
 
 /// Names of a registry's repositories after `after`, in byte order.
@@ -35,6 +112,21 @@ pub(crate) async fn repositories_list(
 ) -> Result<Vec<(String,)>, Error> {
     db.all(
         "SELECT name FROM repositories WHERE registry_id = $1 AND name > $2 ORDER BY name LIMIT $3",
+        params![registry_id, after, limit],
+    )
+    .await
+}
+
+/// Repositories of a registry that hold Python projects, after `after` by name: (id, name).
+pub(crate) async fn repositories_python(
+    db: &Db,
+    registry_id: i64,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<(i64, String)>, Error> {
+    db.all(
+        "SELECT id, name FROM repositories
+         WHERE registry_id = $1 AND name > $2 AND format = 'python' ORDER BY name LIMIT $3",
         params![registry_id, after, limit],
     )
     .await

@@ -5,6 +5,7 @@ use clock::Timestamp;
 use db::{Db, Error, FromRow, Row, Transaction, params};
 use oci::{OrganizationName, RegistryName, RepositoryName};
 
+use crate::python::PythonSettings;
 use crate::tenancy::RegistrySettings;
 
 /// What is known about a repository's place and the caller's standing there.
@@ -14,6 +15,19 @@ pub(crate) struct RepositoryFound {
     pub(crate) repository_id: Option<i64>,
     /// Whether the registry takes manifests over content that is not there.
     pub(crate) sparse: bool,
+    /// Whether nothing in the registry is pushed or deleted.
+    pub(crate) read_only: bool,
+    /// Why nobody may pull from the repository.
+    pub(crate) quarantine: Option<String>,
+}
+
+/// What is known about a registry as an index of packages and the caller's standing there.
+pub(crate) struct PackagesFound {
+    pub(crate) facts: Facts,
+    pub(crate) registry_id: Option<i64>,
+    pub(crate) read_only: bool,
+    pub(crate) python: PythonSettings,
+    pub(crate) python_serial: i64,
 }
 
 pub(crate) struct RegistryFound {
@@ -44,8 +58,34 @@ impl FromRow for RepositoryFound {
                 registry_role: parsed::<Role>(row, 4)?,
             },
             sparse: row.get::<Option<bool>>(5)?.unwrap_or(false),
+            read_only: row.get::<Option<bool>>(6)?.unwrap_or(false),
+            quarantine: row.get(7)?,
         })
     }
+}
+
+impl FromRow for PackagesFound {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            registry_id: row.get(0)?,
+            facts: Facts {
+                visibility: parsed::<Visibility>(row, 1)?,
+                organization_role: parsed::<Role>(row, 2)?,
+                registry_role: parsed::<Role>(row, 3)?,
+            },
+            read_only: row.get::<Option<bool>>(4)?.unwrap_or(false),
+            python: python_settings(&row.get::<Option<String>>(5)?.unwrap_or_default(), 5)?,
+            python_serial: row.get::<Option<i64>>(6)?.unwrap_or(0),
+        })
+    }
+}
+
+/// Settings as they are stored; nothing at all means the defaults.
+fn python_settings(text: &str, index: usize) -> Result<PythonSettings, Error> {
+    if text.is_empty() {
+        return Ok(PythonSettings::default());
+    }
+    serde_json::from_str(text).map_err(|_| Error::UnexpectedType { index })
 }
 
 /// One statement answers for what exists and what does not, so that both take the same way.
@@ -56,7 +96,7 @@ pub(crate) async fn repository_resolve(
 ) -> Result<RepositoryFound, Error> {
     let found = db
         .opt(
-            "SELECT g.id, r.id, g.visibility, om.role, gm.role, g.sparse
+            "SELECT g.id, r.id, g.visibility, om.role, gm.role, g.sparse, g.read_only, r.quarantine
              FROM organizations o
              LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
              LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $2
@@ -71,6 +111,35 @@ pub(crate) async fn repository_resolve(
         registry_id: None,
         repository_id: None,
         sparse: false,
+        read_only: false,
+        quarantine: None,
+    }))
+}
+
+/// A registry as an index of packages, with what its uploads are judged by.
+pub(crate) async fn packages_resolve(
+    db: &Db,
+    organization: &OrganizationName,
+    name: &RegistryName,
+    user_id: i64,
+) -> Result<PackagesFound, Error> {
+    let found = db
+        .opt(
+            "SELECT g.id, g.visibility, om.role, gm.role, g.read_only, g.python_settings, g.python_serial
+             FROM organizations o
+             LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
+             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
+             LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $2
+             WHERE o.name = $3",
+            params![name.as_str(), user_id, organization.as_str()],
+        )
+        .await?;
+    Ok(found.unwrap_or(PackagesFound {
+        facts: Facts::default(),
+        registry_id: None,
+        read_only: false,
+        python: PythonSettings::default(),
+        python_serial: 0,
     }))
 }
 
@@ -82,7 +151,7 @@ pub(crate) async fn registry_resolve(
 ) -> Result<RegistryFound, Error> {
     let found: Option<RepositoryFound> = db
         .opt(
-            "SELECT g.id, NULL, g.visibility, om.role, gm.role, NULL
+            "SELECT g.id, NULL, g.visibility, om.role, gm.role, NULL, NULL, NULL
              FROM organizations o
              LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
              LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
@@ -107,7 +176,7 @@ pub(crate) async fn organization_resolve(
         .opt(
             "SELECT o.id, NULL, NULL, om.role,
                     (SELECT 'viewer' FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
-                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1), NULL
+                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1), NULL, NULL, NULL
              FROM organizations o
              LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
              WHERE o.name = $2",
@@ -211,14 +280,17 @@ pub(crate) async fn registry_insert_in(
 ) -> Result<i64, Error> {
     let (id,) = transaction
         .one(
-            "INSERT INTO registries (organization_id, name, path, visibility, sparse, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+            "INSERT INTO registries
+                 (organization_id, name, path, visibility, sparse, read_only, python_settings, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
             params![
                 organization_id,
                 name,
                 format!("{organization}/{name}/"),
                 settings.visibility.as_str(),
                 settings.sparse,
+                settings.read_only,
+                settings.python.to_json(),
                 now.as_millis()
             ],
         )
@@ -226,11 +298,34 @@ pub(crate) async fn registry_insert_in(
     Ok(id)
 }
 
-/// (name, visibility, sparse, created at) of one registry.
-pub(crate) type RegistryRow = (String, String, bool, i64);
+/// One registry as it is shown.
+pub(crate) struct RegistryRow {
+    pub(crate) name: String,
+    pub(crate) settings: RegistrySettings,
+    pub(crate) created_at: Timestamp,
+}
+
+impl FromRow for RegistryRow {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            name: row.get(0)?,
+            settings: RegistrySettings {
+                visibility: stored(&row.get::<String>(1)?)?,
+                sparse: row.get(2)?,
+                read_only: row.get(3)?,
+                python: python_settings(&row.get::<String>(4)?, 4)?,
+            },
+            created_at: Timestamp::from_millis(row.get(5)?),
+        })
+    }
+}
 
 pub(crate) async fn registry_get(db: &Db, id: i64) -> Result<Option<RegistryRow>, Error> {
-    db.opt("SELECT name, visibility, sparse, created_at FROM registries WHERE id = $1", params![id]).await
+    db.opt(
+        "SELECT name, visibility, sparse, read_only, python_settings, created_at FROM registries WHERE id = $1",
+        params![id],
+    )
+    .await
 }
 
 /// Registries of an organization that the user may see, by name. Members of the organization see all.
@@ -242,7 +337,7 @@ pub(crate) async fn registries_list(
     limit: u32,
 ) -> Result<Vec<RegistryRow>, Error> {
     db.all(
-        "SELECT g.name, g.visibility, g.sparse, g.created_at FROM registries g
+        "SELECT g.name, g.visibility, g.sparse, g.read_only, g.python_settings, g.created_at FROM registries g
          WHERE g.organization_id = $1 AND g.name > $2 AND g.deleted_at IS NULL
            AND (g.visibility = 'public'
                 OR EXISTS (SELECT 1 FROM organization_members om
@@ -259,10 +354,14 @@ pub(crate) async fn registry_settings_in(
     transaction: &mut Transaction,
     id: i64,
 ) -> Result<Option<RegistrySettings>, Error> {
-    let row: Option<(String, bool)> =
-        transaction.opt("SELECT visibility, sparse FROM registries WHERE id = $1", params![id]).await?;
-    row.map(|(visibility, sparse)| Ok(RegistrySettings { visibility: stored(&visibility)?, sparse }))
-        .transpose()
+    let row: Option<RegistryRow> = transaction
+        .opt(
+            "SELECT name, visibility, sparse, read_only, python_settings, created_at FROM registries
+             WHERE id = $1",
+            params![id],
+        )
+        .await?;
+    Ok(row.map(|row| row.settings))
 }
 
 pub(crate) async fn registry_settings_set_in(
@@ -272,8 +371,15 @@ pub(crate) async fn registry_settings_set_in(
 ) -> Result<u64, Error> {
     transaction
         .exec(
-            "UPDATE registries SET visibility = $1, sparse = $2 WHERE id = $3",
-            params![settings.visibility.as_str(), settings.sparse, id],
+            "UPDATE registries SET visibility = $1, sparse = $2, read_only = $3, python_settings = $4
+             WHERE id = $5",
+            params![
+                settings.visibility.as_str(),
+                settings.sparse,
+                settings.read_only,
+                settings.python.to_json(),
+                id
+            ],
         )
         .await
 }

@@ -5,6 +5,7 @@ mod members;
 mod organizations;
 mod page;
 mod problem;
+mod python;
 mod registries;
 mod request;
 mod tokens;
@@ -49,6 +50,7 @@ pub(crate) fn router() -> axum::Router<SharedState> {
                 .get(members::of_registry::read)
                 .delete(members::of_registry::remove),
         )
+        .nest("/organizations/{organization}/registries/{registry}/python", self::python::router())
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES))

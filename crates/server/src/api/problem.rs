@@ -4,7 +4,7 @@ use auth::{AccountError, SignInError};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use registry::{ErrorKind, Refusal};
+use registry::{ErrorKind, PackageFault, Refusal};
 use serde::Serialize;
 
 use crate::cause::chain;
@@ -122,6 +122,7 @@ impl From<registry::Error> for Problem {
             ErrorKind::Refused(Refusal::Hidden { .. }) | ErrorKind::NotFound(_) => Self::not_found(message),
             ErrorKind::Refused(Refusal::RoleTooLow { .. }) | ErrorKind::Forbidden => Self::denied(message),
             ErrorKind::Conflict => Self::new(StatusCode::CONFLICT, "conflict", message),
+            ErrorKind::Package(fault) => package(*fault, message),
             ErrorKind::DigestMismatch
             | ErrorKind::SizeMismatch
             | ErrorKind::ManifestInvalid
@@ -141,6 +142,22 @@ impl From<registry::Error> for Problem {
             }
             ErrorKind::Unavailable => Self::unavailable(&error),
         }
+    }
+}
+
+fn package(fault: PackageFault, message: &str) -> Problem {
+    match fault {
+        PackageFault::Invalid(_) => Problem::new(StatusCode::BAD_REQUEST, "malformed", message),
+        PackageFault::TooLarge => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message),
+        PackageFault::Exists
+        | PackageFault::Deleted
+        | PackageFault::NameTaken
+        | PackageFault::NameSimilar
+        | PackageFault::NameReserved => Problem::new(StatusCode::CONFLICT, "conflict", message),
+        PackageFault::Archived | PackageFault::Quarantined | PackageFault::Managed => {
+            Problem::denied(message)
+        }
+        PackageFault::Gone => Problem::new(StatusCode::GONE, "deleted", message),
     }
 }
 

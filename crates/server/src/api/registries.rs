@@ -4,8 +4,8 @@ use access::Visibility;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use registry::{
-    OrganizationRead, RegistryCreate, RegistryManage, RegistryRead, RegistrySettings, RegistrySettingsChange,
-    RegistryView,
+    OrganizationRead, PythonSettings, PythonSettingsChange, RegistryCreate, RegistryManage, RegistryRead,
+    RegistrySettings, RegistrySettingsChange, RegistryView,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ pub(super) struct NewRegistry {
     name: String,
     visibility: Option<Visibility>,
     sparse_manifests: Option<bool>,
+    read_only: Option<bool>,
+    #[serde(default)]
+    python: PythonSettingsChange,
 }
 
 #[derive(Deserialize)]
@@ -26,6 +29,9 @@ pub(super) struct NewRegistry {
 pub(super) struct RegistryChange {
     visibility: Option<Visibility>,
     sparse_manifests: Option<bool>,
+    read_only: Option<bool>,
+    #[serde(default)]
+    python: PythonSettingsChange,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,6 +47,8 @@ struct Registry {
     name: String,
     visibility: Visibility,
     sparse_manifests: bool,
+    read_only: bool,
+    python: PythonSettings,
     created_at: String,
 }
 
@@ -51,6 +59,8 @@ impl From<RegistryView> for Registry {
             name: view.name,
             visibility: view.settings.visibility,
             sparse_manifests: view.settings.sparse,
+            read_only: view.settings.read_only,
+            python: view.settings.python,
             created_at: time(view.created_at),
         }
     }
@@ -86,6 +96,8 @@ pub(super) async fn create(
         let settings = RegistrySettings {
             visibility: new.visibility.unwrap_or(before.visibility),
             sparse: new.sparse_manifests.unwrap_or(before.sparse),
+            read_only: new.read_only.unwrap_or(before.read_only),
+            python: new.python.applied_to(before.python),
         };
         let view = registry.registry_create(&granted, &name, settings).await?;
         Ok::<_, Problem>((StatusCode::CREATED, axum::Json(Registry::from(view))).into_response())
@@ -118,8 +130,12 @@ pub(super) async fn update(
         let registry = &session.state.registry;
         let granted =
             registry.authorize_registry::<RegistryManage>(&session.caller, &organization, &name).await?;
-        let change =
-            RegistrySettingsChange { visibility: change.visibility, sparse: change.sparse_manifests };
+        let change = RegistrySettingsChange {
+            visibility: change.visibility,
+            sparse: change.sparse_manifests,
+            read_only: change.read_only,
+            python: change.python,
+        };
         registry.registry_settings_change(&granted, change).await?;
         let readable =
             registry.authorize_registry::<RegistryRead>(&session.caller, &organization, &name).await?;

@@ -7,7 +7,7 @@ use auth::{BearerError, SignInError};
 use http::header::{ALLOW, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use oci::{CallError, CallErrorReason, ErrorBody, ErrorCode, ErrorEntry, RepositoryName, UploadId};
-use registry::{Caller, ErrorKind, Refusal, Right, What};
+use registry::{Caller, ErrorKind, PackageFault, Refusal, Right, What};
 
 use super::{challenge, respond};
 use crate::State;
@@ -170,13 +170,14 @@ impl From<registry::Error> for Failure {
                 StatusCode::NOT_FOUND,
                 match what {
                     What::Blob => Code::BlobUnknown,
-                    What::Manifest => Code::ManifestUnknown,
+                    What::Manifest | What::Release | What::File => Code::ManifestUnknown,
                     What::Upload => Code::BlobUploadUnknown,
-                    What::Organization | What::Registry | What::Repository | What::Member => {
+                    What::Organization | What::Registry | What::Repository | What::Member | What::Project => {
                         Code::NameUnknown
                     }
                 },
             ),
+            ErrorKind::Package(fault) => package(*fault, &message),
             ErrorKind::DigestMismatch => with(StatusCode::BAD_REQUEST, Code::DigestInvalid),
             ErrorKind::SizeMismatch => with(StatusCode::BAD_REQUEST, Code::SizeInvalid),
             ErrorKind::ManifestInvalid => with(StatusCode::BAD_REQUEST, Code::ManifestInvalid),
@@ -200,6 +201,29 @@ impl From<registry::Error> for Failure {
                     .header(RETRY_AFTER, UNAVAILABLE_RETRY.as_secs().to_string())
             }
         }
+    }
+}
+
+/// What a client of this protocol hears of the rules for Python packages.
+fn package(fault: PackageFault, message: &str) -> Failure {
+    use ErrorCode as Code;
+    let (status, code) = match fault {
+        PackageFault::Invalid(_) => (StatusCode::BAD_REQUEST, Code::ManifestInvalid),
+        PackageFault::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid),
+        PackageFault::Exists
+        | PackageFault::Deleted
+        | PackageFault::NameTaken
+        | PackageFault::NameSimilar
+        | PackageFault::NameReserved
+        | PackageFault::Archived
+        | PackageFault::Quarantined => (StatusCode::FORBIDDEN, Code::Denied),
+        PackageFault::Gone => (StatusCode::NOT_FOUND, Code::ManifestUnknown),
+        PackageFault::Managed => (StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported),
+    };
+    let failure = Failure::new(status, code, message);
+    match fault {
+        PackageFault::Managed => failure.header(ALLOW, "GET, HEAD"),
+        _ => failure,
     }
 }
 

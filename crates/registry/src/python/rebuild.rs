@@ -1,0 +1,124 @@
+//! Making the rows of the index again from the artifacts, should they be lost.
+//!
+//! What artifacts do not say does not come back: yanks, statuses, and the names of deleted files. The time and
+//! the author of an upload are those of its manifest.
+
+use clock::Timestamp;
+use oci::RepositoryName;
+
+use super::publication::Publication;
+use super::publish::Described;
+use super::pushed::described_layer;
+use crate::blob::parse_key;
+use crate::error::Error;
+use crate::grant::{Caller, Granted, PackagesManage};
+use crate::store::manifests::ManifestRecord;
+use crate::{Registry, store};
+
+/// Repositories and manifests that are read in one statement.
+const BATCH: u32 = 256;
+
+/// What a rebuild did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Files that the index has again.
+    pub files: u64,
+    /// Files that it had.
+    pub known: u64,
+    /// Manifests that could not be made files again, each with the reason.
+    pub failed: Vec<String>,
+}
+
+impl Registry {
+    /// Puts every Python artifact of a registry into its index that is not there.
+    pub async fn python_rebuild(&self, granted: &Granted<PackagesManage>) -> Result<Rebuilt, Error> {
+        let registry_id = granted.resource.registry_id;
+        let mut rebuilt = Rebuilt::default();
+        let mut after = String::new();
+        loop {
+            let page = store::repositories::repositories_python(self.db(), registry_id, &after, BATCH).await?;
+            let Some((_, last)) = page.last() else { return Ok(rebuilt) };
+            after.clone_from(last);
+            for (repository_id, name) in &page {
+                self.rebuild_repository(granted, *repository_id, name, &mut rebuilt).await?;
+            }
+        }
+    }
+
+    async fn rebuild_repository(
+        &self,
+        granted: &Granted<PackagesManage>,
+        repository_id: i64,
+        name: &str,
+        rebuilt: &mut Rebuilt,
+    ) -> Result<(), Error> {
+        let mut after = String::new();
+        loop {
+            let page = store::manifests::manifests_of_type(
+                self.db(),
+                repository_id,
+                python::ARTIFACT_TYPE,
+                &after,
+                BATCH,
+            )
+            .await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after.clone_from(&last.digest);
+            for record in page {
+                let digest = record.digest.clone();
+                match self.rebuild_file(granted, repository_id, record).await {
+                    Ok(None) => {}
+                    Ok(Some(true)) => rebuilt.files += 1,
+                    Ok(Some(false)) => rebuilt.known += 1,
+                    Err(error) => rebuilt.failed.push(format!("{name}@{digest}: {error}")),
+                }
+            }
+        }
+    }
+
+    /// `None` when the manifest is that of no file: an index, for one.
+    async fn rebuild_file(
+        &self,
+        granted: &Granted<PackagesManage>,
+        repository_id: i64,
+        record: ManifestRecord,
+    ) -> Result<Option<bool>, Error> {
+        if record.media_type != super::release::MANIFEST_TYPE {
+            return Ok(None);
+        }
+        let (file, layer) = described_layer(&record.body)?;
+        let blob = store::blobs::blob_get(self.db(), repository_id, &layer.digest)
+            .await?
+            .ok_or_else(|| Error::unavailable("its file is gone", "no link"))?;
+        let settings = granted.resource.settings;
+        let distribution = self.python_examine(&parse_key(&blob.object_key)?, &file, settings).await?;
+        let caller = Caller::operator();
+        let described = Described {
+            distribution: &distribution,
+            sha256: layer.digest.strip_prefix("sha256:").unwrap_or_default().to_owned(),
+            size: layer.size,
+            manifest: Some(record.body.into()),
+        };
+        let publication = self.publication(&granted.resource, &caller, described).await?;
+        let settings = super::PythonSettings {
+            allow_similar_names: true,
+            allow_standard_library_names: true,
+            ..publication.settings
+        };
+        let publication = Publication {
+            actor: record.pushed_by,
+            uploaded_at: Some(Timestamp::from_millis(record.created_at)),
+            settings,
+            ..publication
+        };
+        self.commit_publication(publication).await.map(Some)
+    }
+
+    /// The full name of a project's repository.
+    pub(super) fn repository_name(
+        packages: &crate::grant::Packages,
+        name: &python::NormalizedName,
+    ) -> Result<RepositoryName, oci::NameError> {
+        format!("{}/{}/{name}", packages.organization, packages.registry).parse()
+    }
+}
