@@ -16,7 +16,7 @@ fn installers_take_their_credentials_from_the_home() {
     scene.home.write("home/.netrc", netrc);
     for client in ["pip", "pip-23.0"] {
         let target = scene.home.file(client);
-        run(scene
+        run(&mut scene
             .pip(client, &["install", "--target", &target, "--index-url", &scene.index_url(), "acme-demo"]))
         .success();
         assert_eq!(pairs(&scene.installed(client)), [("acme-demo", "1.0")]);

@@ -250,7 +250,7 @@ fn pip_tells_what_is_wrong_with_the_credentials() {
     scene.publish(&Wheel::new("acme-demo", "1.0").build());
     let url = scene.index_url().replacen("://", "://victor:wrong@", 1);
     for client in PIPS {
-        run(scene
+        run(&mut scene
             .pip(client, &["install", "--target", &scene.home.file(client), "--index-url", &url, "acme-demo"]))
         .failure()
         .says("401 Error, Credentials not correct");

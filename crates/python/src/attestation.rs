@@ -37,7 +37,7 @@ pub fn parse_attestations(
         return Err(invalid(format!("{} of them; an upload brings 1 to {MOST}", values.len())));
     }
     let mut attestations: Vec<Attestation> = Vec::with_capacity(values.len());
-    for value in values {
+    for value in &values {
         let attestation = parse(value, file, sha256)?;
         if attestations.iter().any(|other| other.predicate_type == attestation.predicate_type) {
             return Err(invalid(format!("two with predicate type '{}'", attestation.predicate_type)));
@@ -62,7 +62,7 @@ pub fn provenance<'a>(attestations: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     object.to_string().into_bytes()
 }
 
-fn parse(value: Value, file: &FileName, sha256: &[u8; 32]) -> Result<Attestation, Invalid> {
+fn parse(value: &Value, file: &FileName, sha256: &[u8; 32]) -> Result<Attestation, Invalid> {
     let object = value.as_object().ok_or_else(|| invalid("one of them is no object"))?;
     if object.get("version").and_then(Value::as_u64) != Some(1) {
         return Err(invalid("the version is not 1"));

@@ -15,7 +15,7 @@ const NO_VALUE: &str = "UNKNOWN";
 pub struct Digests {
     /// SHA-256.
     pub sha256: [u8; 32],
-    /// BLAKE2b with 32 bytes of output.
+    /// `BLAKE2b` with 32 bytes of output.
     pub blake2b_256: [u8; 32],
     /// MD5, which old clients send to guard against broken transfers, and which guards against nothing else.
     pub md5: [u8; 16],
@@ -44,7 +44,7 @@ impl UploadForm {
     }
 
     /// Takes in a field. Fields that decide nothing, and values that stand for none, are dropped.
-    pub fn add(&mut self, name: &str, value: String) {
+    pub fn add(&mut self, name: &str, value: &str) {
         let (known, slot) = match name {
             ":action" => (":action", &mut self.action),
             "protocol_version" => ("protocol_version", &mut self.protocol_version),
@@ -185,7 +185,7 @@ mod tests {
     fn form(fields: &[(&str, &str)]) -> UploadForm {
         let mut form = UploadForm::new();
         for (name, value) in fields {
-            form.add(name, (*value).to_owned());
+            form.add(name, value);
         }
         form
     }

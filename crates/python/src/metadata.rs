@@ -172,31 +172,31 @@ fn specifier_warnings(fields: &[(String, String)]) -> Vec<String> {
         .collect()
 }
 
-/// Whether the text begins like a dependency specifier (PEP 508). Its environment marker is not looked at: the
-/// parser keeps every marker it ever saw in memory.
+/// Whether the text begins like a dependency specifier (packaging specification "Dependency specifiers"): a name,
+/// extras, then an address or versions. The marker behind that is not looked at.
 fn is_requirement(text: &str) -> bool {
-    // In a direct reference the marker begins after white space, because an address may hold a semicolon.
-    let end = if text.contains('@') { text.find(" ;") } else { text.find(';') };
-    let requirement = &text[..end.unwrap_or(text.len())];
-    requirement.parse::<pep508_rs::Requirement<AnyAddress>>().is_ok()
-}
-
-/// The address of a direct reference, which is not examined.
-#[derive(Debug)]
-struct AnyAddress;
-
-impl std::fmt::Display for AnyAddress {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("…")
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    let end = text.bytes().position(|byte| !is_name_byte(byte)).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    if name.parse::<ProjectName>().is_err() {
+        return false;
     }
-}
-
-impl pep508_rs::Pep508Url for AnyAddress {
-    type Err = std::convert::Infallible;
-
-    fn parse_url(_: &str, _: Option<&std::path::Path>) -> Result<Self, Self::Err> {
-        Ok(Self)
+    let mut rest = rest.trim_start();
+    if let Some(extras) = rest.strip_prefix('[') {
+        let Some((extras, after)) = extras.split_once(']') else { return false };
+        let are_names = extras.split(',').all(|extra| extra.trim().parse::<ProjectName>().is_ok());
+        if !are_names && !extras.trim().is_empty() {
+            return false;
+        }
+        rest = after.trim_start();
     }
+    if let Some(address) = rest.strip_prefix('@') {
+        return !address.trim_start().is_empty();
+    }
+    let versions = rest.split(';').next().unwrap_or_default().trim();
+    let versions =
+        versions.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap_or(versions).trim();
+    versions.is_empty() || versions.parse::<pep440_rs::VersionSpecifiers>().is_ok()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use pep440_rs::{LocalSegment, PrereleaseKind};
 
 use crate::error::{Code, Invalid, excerpt};
 
-/// The longest version that is accepted, in bytes as written.
+/// The longest version that is accepted, in bytes, both as written and as canonical text.
 pub const MAX_VERSION_BYTES: usize = 100;
 
 /// A version. It displays as the canonical text of what was written: `1.0-RC.1` is `1.0rc1`, but trailing
@@ -127,8 +127,9 @@ impl FromStr for Version {
         if text.len() > MAX_VERSION_BYTES || !is_trimmed || !text.is_ascii() {
             return Err(invalid());
         }
-        let inner = text.parse().map_err(|_| invalid())?;
-        Ok(Self { inner })
+        let version = Self { inner: text.parse().map_err(|_| invalid())? };
+        // The canonical text, which is what is stored, may be longer: `1c` is `1rc0`.
+        if version.to_string().len() > MAX_VERSION_BYTES { Err(invalid()) } else { Ok(version) }
     }
 }
 
@@ -199,7 +200,9 @@ pub(crate) mod tests {
     #[test]
     fn texts_that_are_refused() {
         let long = format!("1.{}", "0".repeat(MAX_VERSION_BYTES));
-        for text in ["", "1.0.*", " 1.0", "1.0\n", "abc", "1.0-", "1.0+", "1..0", "1.0+é", "１.0", &long] {
+        // As long as allowed when written, and longer as canonical text.
+        let grows = format!("1c+{}", "a".repeat(MAX_VERSION_BYTES - 3));
+        for text in ["", "1.0.*", " 1.0", "1.0\n", "abc", "1.0-", "1.0+", "1..0", "1.0+é", "１.0", &long, &grows] {
             assert_eq!(text.parse::<Version>().expect_err(text).code, Code::Version);
         }
     }

@@ -152,6 +152,16 @@ impl Server {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// The most memory that the program has had since it was started, in bytes (`proc_pid_status(5)`, `VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let child = self.child.as_ref().expect("a server that was started has a process");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))
+            .expect("the system tells about its processes");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kibibytes.unwrap_or_else(|| panic!("no VmHWM in {status}")) * 1024
+    }
+
     /// The program with another subcommand over the same data and with the same variables, such as
     /// `server.command(&["gc", "--once"])`.
     pub fn command(&self, arguments: &[&str]) -> Command {

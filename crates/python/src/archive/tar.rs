@@ -112,7 +112,7 @@ impl<R: Read + Seek> Archive<R> {
         &mut self,
         block: &Block,
         name: Option<Vec<u8>>,
-        link: Option<Vec<u8>>,
+        long_link: Option<Vec<u8>>,
         extended_size: Option<u64>,
     ) -> Result<Member, Refused> {
         let name = match name {
@@ -122,10 +122,8 @@ impl<R: Read + Seek> Archive<R> {
         let name = path::text(&name, self.name_limit).map_err(refused)?;
         path::check(name)?;
         let shown = excerpt(name);
-        let link_text = || {
-            let link = link.clone().unwrap_or_else(|| block.link());
-            path::text(&link, self.name_limit).map(str::to_owned).map_err(refused)
-        };
+        let link = long_link.unwrap_or_else(|| block.link());
+        let link_text = || path::text(&link, self.name_limit).map(str::to_owned).map_err(refused);
         let kind = match block.type_flag() {
             // The oldest format has no flag for directories.
             0 if name.ends_with('/') => Kind::Directory,
@@ -166,7 +164,7 @@ impl<R: Read + Seek> Archive<R> {
         if bytes.iter().all(|&byte| byte == 0) {
             return Ok(None);
         }
-        Block::parse(bytes).map(Some).ok_or_else(|| {
+        Block::parse(&bytes).map(Some).ok_or_else(|| {
             refused("the file is not a tar archive, or a header in it is damaged; build and upload it again")
         })
     }

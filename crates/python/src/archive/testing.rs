@@ -258,14 +258,14 @@ pub(super) fn tar_file(name: &str, content: &str) -> Vec<u8> {
 
 /// An extended header with these records.
 pub(super) fn tar_extended(kind: u8, records: &[(&str, &str)]) -> Vec<u8> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for (key, value) in records {
         let rest = key.len() + value.len() + 3;
-        // The length counts its own digits.
-        let length = (rest + 1..).find(|length| length.to_string().len() + rest == *length).unwrap();
-        text += &format!("{length} {key}={value}\n");
+        // The length counts its own digits, of which there are at most four here.
+        let length = (rest + 1..rest + 5).find(|length| length.to_string().len() + rest == *length).unwrap();
+        writeln!(text, "{length} {key}={value}").unwrap();
     }
-    tar_member("PaxHeader", kind, text.as_bytes(), "")
+    tar_member("PaxHeader", kind, &text, "")
 }
 
 /// The members of a sound source distribution.

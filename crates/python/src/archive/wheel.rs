@@ -3,7 +3,7 @@
 use std::io::{Read, Seek};
 
 use super::notes::Notes;
-use super::record::{Checker, Listing};
+use super::record::{Checker, Expected, Listing};
 use super::source::Source;
 use super::wheel_file::WheelFile;
 use super::zip::Archive;
@@ -83,16 +83,16 @@ impl<R: Read + Seek> Wheel<R> {
             if expected.is_none() && !entry.is_directory() && !exempt.iter().any(|path| **path == *name) {
                 checker.fault(|| format!("'{}' is not listed", excerpt(&name)))?;
             }
-            let mut hasher = expected.map(super::record::Expected::hasher);
+            let mut hasher = expected.map(Expected::hasher);
             self.archive.stream(index, |bytes| {
                 if let Some(hasher) = &mut hasher {
                     hasher.update(bytes);
                 }
             })?;
-            if let (Some(expected), Some(hasher)) = (expected, hasher) {
-                if let Some(what) = expected.difference(size, hasher) {
-                    checker.fault(|| format!("the {what} of '{}' differs", excerpt(&name)))?;
-                }
+            let difference =
+                expected.zip(hasher).and_then(|(expected, hasher)| expected.difference(size, hasher));
+            if let Some(what) = difference {
+                checker.fault(|| format!("the {what} of '{}' differs", excerpt(&name)))?;
             }
         }
         Ok(())

@@ -213,7 +213,7 @@ fn read_directory<R: Read + Seek>(
     let mut entries = Vec::new();
     source.go_to(end.directory_at)?;
     for _ in 0..end.entries {
-        let (header, central) = Header::read_central(source, end.directory_end, limits.name_bytes)?;
+        let (header, central) = Header::read_central(source, end.directory_limit, limits.name_bytes)?;
         name_bytes += header.name.len();
         if name_bytes > MOST_NAME_BYTES {
             return Err(refused(format!("its entry names have more than {MOST_NAME_BYTES} bytes; split it")));
@@ -230,7 +230,7 @@ fn read_directory<R: Read + Seek>(
             content_at: 0,
         });
     }
-    if source.position() != end.directory_end {
+    if source.position() != end.directory_limit {
         return Err(refused(format!("its central directory has more entries than it says; {REBUILD_WHEEL}")));
     }
     Ok(entries)

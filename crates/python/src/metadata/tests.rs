@@ -135,6 +135,11 @@ fn requirements_that_installers_may_not_understand() {
         ("six ; this marker is not looked at", false),
         ("six >=", true),
         ("-six", true),
+        ("six-==1", true),
+        ("six[a-]", true),
+        ("six[a", true),
+        ("six[ ]", false),
+        ("acme @", true),
         ("six == 1.0 oops", true),
     ] {
         let metadata = parse(&format!("{MINIMAL}Requires-Dist: {value}\n"));

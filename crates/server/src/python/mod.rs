@@ -19,8 +19,9 @@ mod upload;
 use std::sync::Arc;
 
 use auth::Limit;
-use http::header::LOCATION;
+use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use oci::name::RESERVED_ORGANIZATION_NAMES;
 use python::{Call, Place, Target};
@@ -109,6 +110,11 @@ pub(crate) async fn handle(state: &Arc<State>, context: &Context, request: Reque
         failure.respond(&realm)
     });
     if head {
+        // The length is that of the body that GET would bring; what is not sent cannot say it itself.
+        let length = response.body().size_hint().exact();
+        if let Some(length) = length.filter(|_| !response.headers().contains_key(CONTENT_LENGTH)) {
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         *response.body_mut() = Body::empty();
     }
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));

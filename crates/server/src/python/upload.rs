@@ -72,7 +72,7 @@ async fn receive(
     while let Some(field) = form.next().await? {
         match field {
             Field::Text { name, value } => {
-                fields.add(&name, value);
+                fields.add(&name, &value);
                 if let Some(action) = fields.retired_action() {
                     return Err(Failure::retired(action));
                 }

@@ -1,14 +1,29 @@
 //! The Python index of a registry: what it takes, what it refuses and with which words, and what it shows.
 
 mod access;
+mod address;
+mod artifacts;
 mod attestation;
+mod attested;
 mod bad_filename;
 mod bad_form;
 mod bad_metadata;
 mod bad_sdist;
 mod bad_wheel;
+mod caching;
+mod collection;
+mod copy;
+mod deletion;
+mod files;
+mod formats;
 mod limits;
 mod names;
+mod negotiation;
+mod page;
+mod parallel;
 mod pushed;
+mod rebuild;
+mod rights;
 mod scene;
+mod status;
 mod upload;

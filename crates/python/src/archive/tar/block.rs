@@ -10,8 +10,8 @@ pub(super) struct Block([u8; BLOCK_BYTES]);
 
 impl Block {
     /// A header, if the checksum is right.
-    pub(super) fn parse(bytes: [u8; BLOCK_BYTES]) -> Option<Self> {
-        is_header(&bytes).then_some(Self(bytes))
+    pub(super) fn parse(bytes: &[u8; BLOCK_BYTES]) -> Option<Self> {
+        is_header(bytes).then_some(Self(*bytes))
     }
 
     /// What kind of member this is.

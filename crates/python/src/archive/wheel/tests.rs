@@ -10,6 +10,9 @@ use super::*;
 
 const INFORMATION: &str = "acme_demo-1.0.dist-info";
 
+/// Makes another RECORD out of the right one.
+type Change<'a> = &'a dyn Fn(&str) -> String;
+
 fn read_as(file_name: &str, file: &[u8], limits: &Limits) -> Result<Contents, Invalid> {
     match read_wheel(Cursor::new(file), file.len() as u64, &file_name.parse().unwrap(), limits) {
         Ok(contents) => Ok(contents),
@@ -167,7 +170,6 @@ fn record_must_match_the_files() {
     let line = |name: &str, content: &[u8]| record_line(name, content);
     let empty = "acme_demo/empty";
     let without = |record: &str| record.replace(&line(empty, b""), "");
-    type Change<'a> = &'a dyn Fn(&str) -> String;
     let cases: [(&str, Change); 13] = [
         ("'acme_demo/empty' is not listed", &without),
         ("is not listed", &|_| String::new()),

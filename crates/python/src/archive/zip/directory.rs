@@ -37,7 +37,7 @@ pub(super) struct End {
     /// Where the first central header begins.
     pub(super) directory_at: u64,
     /// The first byte behind the last central header.
-    pub(super) directory_end: u64,
+    pub(super) directory_limit: u64,
 }
 
 /// Reads the end of the file: an end record without a comment as the very last bytes, before it the ZIP64
@@ -76,7 +76,7 @@ pub(super) fn find_end<R: Read + Seek>(source: &mut Source<R>) -> Result<End, Re
              parts); {REBUILD_WHEEL}"
         )));
     }
-    Ok(End { entries: sizes.entries, directory_at: sizes.directory_at, directory_end })
+    Ok(End { entries: sizes.entries, directory_at: sizes.directory_at, directory_limit: directory_end })
 }
 
 /// The three numbers that ZIP64 widens.

@@ -5,8 +5,11 @@ use proptest::prelude::*;
 use super::super::testing::{self, Entry as Made, REGULAR, end_record, with_zip64_end, zip};
 use super::*;
 
+/// Names with their content, in the order of the file.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// All entries with their content, and the warnings.
-fn unpack_within(file: &[u8], limits: &Limits) -> Result<(Vec<(String, Vec<u8>)>, Vec<String>), String> {
+fn unpack_within(file: &[u8], limits: &Limits) -> Result<(Files, Vec<String>), String> {
     let mut notes = Notes::default();
     let source = Source::new(Cursor::new(file), file.len() as u64).unwrap();
     let mut archive = Archive::open(source, limits, &mut notes).map_err(|refused| refused.to_string())?;
@@ -18,7 +21,7 @@ fn unpack_within(file: &[u8], limits: &Limits) -> Result<(Vec<(String, Vec<u8>)>
     Ok((files, notes.into_warnings()))
 }
 
-fn unpack(file: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+fn unpack(file: &[u8]) -> Result<Files, String> {
     unpack_within(file, &Limits::default()).map(|(files, _)| files)
 }
 
@@ -163,7 +166,7 @@ fn zip64_end_records_must_make_sense() {
 fn zip64_fields_must_make_sense() {
     let field = |kind: u8, numbers: &[u64]| {
         let mut field = vec![kind, 0, u8::try_from(numbers.len() * 8).unwrap(), 0];
-        numbers.iter().for_each(|number| field.extend_from_slice(&number.to_le_bytes()));
+        field.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         field
     };
     let wide = |numbers: &[u64]| {

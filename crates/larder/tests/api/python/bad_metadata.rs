@@ -1,0 +1,265 @@
+//! Wheels whose archive is sound and whose description of themselves is not.
+
+use serde_json::json;
+use testkit::python::{Sdist, Wheel};
+
+use super::scene::{Index, leaving_nothing, project, wheel};
+
+const ARCHIVE: &str = "PYTHON_ARCHIVE_INVALID";
+const METADATA: &str = "PYTHON_METADATA_INVALID";
+
+#[test]
+fn b15_not_exactly_one_dist_info_directory() {
+    leaving_nothing(|index| {
+        let sentence = "wheel must contain exactly one .dist-info directory";
+        let none = wheel().dist_info("acme-1.0.info").build();
+        index.refuses(&none, ARCHIVE, sentence);
+        let nested = wheel().dist_info("lib/acme-1.0.dist-info").build();
+        index.refuses(&nested, ARCHIVE, sentence);
+        for second in ["other-1.0.dist-info/METADATA", "other-1.0.dist-info/x", "zzz.dist-info/x", "z.DIST-INFO/x"] {
+            let two = wheel().file(second, "Metadata-Version: 2.1\nName: other\nVersion: 1.0\n").build();
+            index.refuses(&two, ARCHIVE, sentence);
+        }
+    });
+}
+
+#[test]
+fn b15_the_dist_info_directory_of_something_else() {
+    leaving_nothing(|index| {
+        let (name, other) = (project(), project());
+        let (spelled, other_spelled) = (name.replace('-', "_"), other.replace('-', "_"));
+        for directory in [
+            format!("{other_spelled}-1.0.dist-info"),
+            format!("{spelled}-2.0.dist-info"),
+            format!("{spelled}.dist-info"),
+            format!("{spelled}-1.0-1.dist-info"),
+            format!("{spelled}-1.0.DIST-INFO"),
+            ".dist-info".to_owned(),
+        ] {
+            let file = Wheel::new(&name, "1.0").dist_info(&directory).build();
+            index.refuses(&file, ARCHIVE, "is not that of ");
+        }
+    });
+}
+
+#[test]
+fn b15_the_dist_info_directory_in_another_spelling_is_fine() {
+    let index = Index::new();
+    let word = testkit::random_word();
+    let file = Wheel::new(&format!("Acme.{word}"), "1.0").dist_info(&format!("Acme.{word}-1.0.0.dist-info")).build();
+    index.takes(&file);
+}
+
+#[test]
+fn b16_metadata_that_is_missing_or_unreadable() {
+    leaving_nothing(|index| {
+        index.refuses(&wheel().without("METADATA").build(), METADATA, "METADATA is missing in '");
+        let name = project();
+        let start = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+        for (metadata, sentence) in [
+            (b"".to_vec(), "METADATA has no Metadata-Version"),
+            (format!("Name: {name}\nVersion: 1.0\n").into(), "METADATA has no Metadata-Version"),
+            (b"Metadata-Version: 2.1\nVersion: 1.0\n".to_vec(), "METADATA has no Name"),
+            (b"Metadata-Version: 2.1\nName:\nVersion: 1.0\n".to_vec(), "METADATA has no Name"),
+            (format!("Metadata-Version: 2.1\nName: {name}\n").into(), "METADATA has no Version"),
+            (format!("Metadata-Version: 2.1\n\nName: {name}\nVersion: 1.0\n").into(), "METADATA has no Name"),
+            ([start.as_bytes(), b"Author: J\xf6rg\n"].concat(), "METADATA is not UTF-8"),
+            ([start.as_bytes(), b"\n\xff\xfe description"].concat(), "METADATA is not UTF-8"),
+            (format!("{start}Name: {name}\n").into(), "METADATA states Name more than once"),
+            (format!("{start}Name: other\n").into(), "METADATA states Name more than once"),
+            (format!("{start}version: 1.0\n").into(), "METADATA states Version more than once"),
+            (format!("{start}Summary: a\nSummary: b\n").into(), "METADATA states Summary more than once"),
+            (format!("{start}no field at all\n").into(), "METADATA has a line 4 that is not a field"),
+            (format!(" {start}").into(), "METADATA begins with an indented line"),
+            (format!("{start}Author: a\0b\n").into(), "METADATA has a control character in line 4"),
+            (format!("{start}Author: a\rName: other\n").into(), "METADATA has a control character in line 4"),
+        ] {
+            let file = Wheel::new(&name, "1.0").metadata(metadata).build();
+            index.refuses(&file, METADATA, sentence);
+        }
+    });
+}
+
+#[test]
+fn b16_metadata_of_five_mebibytes() {
+    leaving_nothing(|index| {
+        let text = "all work and no play ".repeat(5 << 20 >> 4);
+        let file = wheel().description(&text).build();
+        index.refuses(&file, METADATA, "METADATA is larger than 4194304 bytes");
+        let sdist = Sdist::new(&project(), "1.0").description(&text).build();
+        index.refuses(&sdist, METADATA, "PKG-INFO is larger than 4194304 bytes");
+    });
+}
+
+#[test]
+fn b16_u21_versions_of_metadata() {
+    let index = Index::new();
+    for version in ["1.0", "1.1", "1.2", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6"] {
+        let file = wheel().metadata_version(version).build();
+        index.takes(&file);
+        assert_eq!(index.warnings(&file.name, &file.filename), [""; 0], "{version}");
+    }
+    for version in ["2.7", "2.99", "1.3"] {
+        let file = wheel().metadata_version(version).build();
+        index.takes(&file);
+        let warnings = index.warnings(&file.name, &file.filename);
+        let sentence = format!("METADATA has version {version}, which is newer");
+        assert!(warnings.iter().any(|warning| warning.contains(&sentence)), "{warnings:?}");
+    }
+    leaving_nothing(|index| {
+        for version in ["3.0", "10.1", "0.9", "2", "2.x", "two", "-2.1", "2.1.1"] {
+            let file = wheel().metadata_version(version).build();
+            index.refuses(&file, METADATA, &format!("METADATA has Metadata-Version '{version}'"));
+        }
+    });
+}
+
+#[test]
+fn b18_wheel_files_that_are_missing_or_too_new() {
+    leaving_nothing(|index| {
+        index.refuses(&wheel().without("WHEEL").build(), ARCHIVE, "WHEEL is missing in '");
+        for (content, sentence) in [
+            (b"Wheel-Version: 2.0\nTag: py3-none-any\n".as_slice(), "WHEEL has the unsupported Wheel-Version '2.0'"),
+            (b"Wheel-Version: x\n", "WHEEL has the unsupported Wheel-Version 'x'"),
+            (b"Tag: py3-none-any\n", "WHEEL has no Wheel-Version"),
+            (b"", "WHEEL has no Wheel-Version"),
+            (b"\xff", "WHEEL is not UTF-8"),
+        ] {
+            index.refuses(&wheel().wheel(content).build(), ARCHIVE, sentence);
+        }
+    });
+}
+
+#[test]
+fn b19_a_wheel_without_record_is_refused_under_every_policy() {
+    leaving_nothing(|index| {
+        index.refuses(&wheel().without("RECORD").build(), ARCHIVE, "RECORD is missing in '");
+        index.policy(&json!({ "record": "warn" }));
+        index.refuses(&wheel().without("RECORD").build(), ARCHIVE, "RECORD is missing in '");
+    });
+}
+
+#[test]
+fn b19_a_record_that_does_not_match() {
+    let rows = || {
+        let name = project();
+        let module = format!("{}.py", name.replace('-', "_"));
+        let good = Wheel::new(&name, "1.0");
+        let directory = good.directory();
+        let content = b"version = \"1.0\"\n".as_slice();
+        let line = |path: &str, hash: &str| format!("{path},{hash},16\n{directory}/RECORD,,\n");
+        let sha1 = "sha1=2jmj7l5rSw0yVb_vlWAYkK_YBwk";
+        assert_eq!(content.len(), 16);
+        [
+            (good.wrong_hash(&module).build(), "the hash of '"),
+            (Wheel::new(&name, "1.0").build_with(|archive| archive.add("unlisted.py", "x")), "'unlisted.py' is not listed"),
+            (Wheel::new(&name, "1.0").record("").build(), "is not listed"),
+            (Wheel::new(&name, "1.0").record(line(&module, "")).build(), "there is no hash of '"),
+            (
+                Wheel::new(&name, "1.0").record(line(&module, "md5=1B2M2Y8AsgTpgAmY7PhCfg")).build(),
+                "the hash algorithm is too weak",
+            ),
+            (Wheel::new(&name, "1.0").record(line(&module, sha1)).build(), "the hash algorithm is too weak"),
+            (Wheel::new(&name, "1.0").record(line(&module, "sha256=x")).build(), "the hash is malformed"),
+            (Wheel::new(&name, "1.0").record(line("absent.py", "sha256=x")).build(), "'absent.py' is listed but not in"),
+            (Wheel::new(&name, "1.0").record("one field\n").build(), "a line is not a path, a hash and a size"),
+        ]
+    };
+    leaving_nothing(|index| {
+        for (file, sentence) in rows() {
+            index.refuses(&file, ARCHIVE, &format!("RECORD does not match the wheel: {}", ""));
+            index.refuses(&file, ARCHIVE, sentence);
+        }
+    });
+    let index = Index::new();
+    index.policy(&json!({ "record": "warn" }));
+    for (file, sentence) in rows() {
+        index.takes(&file);
+        let warnings = index.warnings(&file.name, &file.filename);
+        let found = |warning: &String| warning.contains("RECORD does not match the wheel") && warning.contains(sentence);
+        assert!(warnings.iter().any(found), "{sentence}: {warnings:?}");
+    }
+}
+
+#[test]
+fn b20_tags_that_are_not_those_of_the_file_name_are_noted() {
+    let index = Index::new();
+    let file = wheel().wheel("Wheel-Version: 1.0\nTag: cp39-cp39-win32\n").build();
+    index.takes(&file);
+    let warnings = index.warnings(&file.name, &file.filename);
+    let found = |warning: &String| warning.contains("the tags in WHEEL are not those in the file name");
+    assert!(warnings.iter().any(found), "{warnings:?}");
+}
+
+#[test]
+fn b21_entry_points_that_cannot_be_read_or_lead_elsewhere() {
+    leaving_nothing(|index| {
+        for text in [
+            "[console_scripts]\n../../bin/ls = a:b\n",
+            "[console_scripts]\n/bin/ls = a:b\n",
+            "[gui_scripts]\nC:\\x = a:b\n",
+            "[console_scripts]\n.. = a:b\n",
+            "[console_scripts]\nx\n",
+            "x = a:b\n",
+            "[console_scripts\nx = a:b\n",
+            "[console_scripts]\nx = a:b\nx = c:d\n",
+            "[console_scripts]\nx = a:b\n[console_scripts]\ny = c:d\n",
+        ] {
+            let file = wheel().dist_info_file("entry_points.txt", text).build();
+            index.refuses(&file, ARCHIVE, "invalid entry points: ");
+        }
+        let file = wheel().dist_info_file("entry_points.txt", b"[a]\n\xff = b\n".as_slice()).build();
+        index.refuses(&file, ARCHIVE, "invalid entry points: ");
+    });
+    let good = wheel().dist_info_file("entry_points.txt", "[console_scripts]\nacme-demo = acme.demo:main\n").build();
+    Index::new().takes(&good);
+}
+
+#[test]
+fn b22_license_files_that_are_not_there() {
+    let index = Index::new();
+    let lacking = || {
+        [
+            wheel().metadata_version("2.4").header("License-File", "LICENSE.txt").build(),
+            Sdist::new(&project(), "1.0").metadata_version("2.4").header("License-File", "LICENSE.txt").build(),
+        ]
+    };
+    for file in lacking() {
+        index.takes(&file);
+        let warnings = index.warnings(&file.name, &file.filename);
+        let found = |warning: &String| warning.contains("the license file 'LICENSE.txt' is not in");
+        assert!(warnings.iter().any(found), "{warnings:?}");
+    }
+    index.policy(&json!({ "license_files": "reject" }));
+    for file in lacking() {
+        index.refuses(&file, ARCHIVE, "the license file 'LICENSE.txt' is not in");
+    }
+    for file in [
+        wheel()
+            .metadata_version("2.4")
+            .header("License-File", "LICENSE.txt")
+            .dist_info_file("licenses/LICENSE.txt", "Do as you like.\n")
+            .build(),
+        Sdist::new(&project(), "1.0")
+            .metadata_version("2.4")
+            .header("License-File", "LICENSE.txt")
+            .file("LICENSE.txt", "Do as you like.\n")
+            .build(),
+        // Before version 2.4 the field had no meaning that everybody shared.
+        wheel().header("License-File", "LICENSE.txt").build(),
+    ] {
+        index.takes(&file);
+        assert_eq!(index.warnings(&file.name, &file.filename), [""; 0]);
+    }
+}
+
+#[test]
+fn requirements_that_installers_do_not_understand_are_noted() {
+    let index = Index::new();
+    let file = wheel().header("Requires-Python", ">=3.8.*").header("Requires-Dist", "what (is this").build();
+    index.takes(&file);
+    let warnings = index.warnings(&file.name, &file.filename);
+    for field in ["Requires-Python", "Requires-Dist"] {
+        assert!(warnings.iter().any(|warning| warning.contains(field)), "{field}: {warnings:?}");
+    }
+}
