@@ -1,7 +1,8 @@
 //! HTTP/1.1 (RFC 9112) with as little work as possible, so that the servers are measured and not this.
 //!
 //! One connection, one request at a time, keep-alive. Bodies that are only counted are dropped inside the
-//! kernel and never copied. Chunked answers are refused: no measured answer has a reason to be one.
+//! kernel and never copied. Chunked answers are for the callers that say so: a registry has no reason to send
+//! one, and some Python indexes do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +41,10 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     /// `Content-Length`, 0 when absent.
     pub(crate) length: u64,
+    /// The body comes in chunks.
+    pub(crate) chunked: bool,
+    /// The server ends the connection behind this answer.
+    pub(crate) close: bool,
     /// `Location`.
     pub(crate) location: Option<String>,
     /// The first `WWW-Authenticate`.
@@ -60,10 +65,15 @@ fn parse(received: &[u8]) -> anyhow::Result<Option<(Head, usize)>> {
         return Ok(None);
     };
     let status = answer.code.ok_or_else(|| anyhow!("the server's answer has no status"))?;
-    let mut head = Head { status, length: 0, location: None, challenge: None };
+    // Before HTTP/1.1 every answer ends the connection unless it says otherwise.
+    let close = answer.version == Some(0);
+    let mut head = Head { status, length: 0, chunked: false, close, location: None, challenge: None };
     for field in answer.headers {
         // Almost every field is of no interest; the length of its name says so sooner than a comparison.
         match field.name.len() {
+            10 if field.name.eq_ignore_ascii_case("connection") => {
+                head.close = !field.value.eq_ignore_ascii_case(b"keep-alive");
+            }
             8 if field.name.eq_ignore_ascii_case("location") => head.location = Some(text(field.value)?),
             14 if field.name.eq_ignore_ascii_case("content-length") => {
                 head.length =
@@ -73,7 +83,11 @@ fn parse(received: &[u8]) -> anyhow::Result<Option<(Head, usize)>> {
                 head.challenge.get_or_insert(text(field.value)?);
             }
             17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
-                bail!("the server answered with a transfer-encoding, which this client does not read");
+                ensure!(
+                    field.value.eq_ignore_ascii_case(b"chunked"),
+                    "the server answered with a transfer-encoding that this client does not read"
+                );
+                head.chunked = true;
             }
             _ => {}
         }
@@ -99,8 +113,15 @@ impl Connection {
         self.stream.write_all(bytes).await.context("cannot send to the server")
     }
 
-    /// The head of the next answer that is final (not 1xx).
+    /// The head of the next answer that is final (not 1xx), and whose body is not chunked.
     pub(crate) async fn head(&mut self) -> anyhow::Result<Head> {
+        let head = self.any_head().await?;
+        ensure!(!head.chunked, "the server answered in chunks, which is not expected of it");
+        Ok(head)
+    }
+
+    /// The same whether or not its body is chunked.
+    pub(crate) async fn any_head(&mut self) -> anyhow::Result<Head> {
         loop {
             if let Some((head, taken)) = parse(&self.received)? {
                 self.received.advance(taken);
@@ -156,6 +177,60 @@ impl Connection {
         Ok(body)
     }
 
+    /// Drops the body behind `head` and tells how long it was.
+    pub(crate) async fn discard_any(&mut self, head: &Head) -> anyhow::Result<u64> {
+        if !head.chunked {
+            self.discard(head.length).await?;
+            return Ok(head.length);
+        }
+        let mut length = 0;
+        while let Some(chunk) = self.chunk_length().await? {
+            self.discard(chunk).await?;
+            length += chunk;
+            self.line().await?;
+        }
+        Ok(length)
+    }
+
+    /// The body behind `head`, at most 4 MiB.
+    pub(crate) async fn collect_any(&mut self, head: &Head) -> anyhow::Result<Vec<u8>> {
+        if !head.chunked {
+            return self.collect(head.length).await;
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk_length().await? {
+            ensure!(body.len() as u64 + chunk <= COLLECT_BYTES, "a chunked answer is too long to be kept");
+            self.pieces(chunk, |piece| body.extend_from_slice(piece)).await?;
+            self.line().await?;
+        }
+        Ok(body)
+    }
+
+    /// The length of the next chunk (RFC 9112 §7.1), `None` behind the last one, whose trailers are dropped.
+    async fn chunk_length(&mut self) -> anyhow::Result<Option<u64>> {
+        let line = self.line().await?;
+        let length = line.split(';').next().unwrap_or_default().trim();
+        let length = u64::from_str_radix(length, 16).context("the length of a chunk is no number")?;
+        if length > 0 {
+            return Ok(Some(length));
+        }
+        while !self.line().await?.is_empty() {}
+        Ok(None)
+    }
+
+    /// What stands before the next line break.
+    async fn line(&mut self) -> anyhow::Result<String> {
+        loop {
+            if let Some(end) = self.received.windows(2).position(|pair| pair == b"\r\n") {
+                let line = self.received.split_to(end);
+                self.received.advance(2);
+                return text(&line);
+            }
+            ensure!(self.received.len() <= HEAD_BYTES, "a line between two chunks is too long");
+            self.receive().await?;
+        }
+    }
+
     /// Shows `see` a body of `length` bytes that follows, piece by piece.
     pub(crate) async fn pieces(&mut self, length: u64, mut see: impl FnMut(&[u8])) -> anyhow::Result<()> {
         let mut rest = length;
@@ -188,6 +263,8 @@ mod tests {
             Head {
                 status: 202,
                 length: 3,
+                chunked: false,
+                close: false,
                 location: Some("/v2/a/b/c/blobs/uploads/1".to_owned()),
                 challenge: None
             }
@@ -203,8 +280,20 @@ mod tests {
     }
 
     #[test]
+    fn answers_that_end_their_connection_say_so() {
+        for (answer, closes, chunked) in [
+            ("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", true, false),
+            ("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n\r\n", false, false),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n", true, true),
+        ] {
+            let (head, _) = parse(answer.as_bytes()).unwrap().unwrap();
+            assert_eq!((head.close, head.chunked), (closes, chunked), "{answer}");
+        }
+    }
+
+    #[test]
     fn what_this_client_cannot_read_is_an_error() {
-        assert!(parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n").is_err());
         assert!(parse(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n").is_err());
         assert!(parse(b"SSH-2.0-OpenSSH\r\n").is_err());
     }

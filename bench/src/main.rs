@@ -1,4 +1,5 @@
-//! Measures Larder beside another registry: both on this machine, in the same run, under the same load.
+//! Measures Larder beside another registry and beside other Python indexes: all on this machine, in the same run,
+//! under the same load.
 
 mod client;
 mod content;
@@ -6,6 +7,7 @@ mod http;
 mod machine;
 mod measure;
 mod memory;
+mod python;
 mod report;
 mod server;
 mod workload;
@@ -23,19 +25,27 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use client::Target;
 use machine::Machine;
-use measure::Durations;
+use measure::{Durations, Load};
+use python::{Python, Sizes};
 use report::Report;
 use server::{Product, Programs, Server};
-use workload::{Fixture, Workload};
+use workload::{Fixture, Registry, Workload};
 
 /// Space that a whole run needs for what is pushed, in GiB.
 const SPACE_GIB: u64 = 48;
 /// The same with `--quick`.
 const SPACE_QUICK_GIB: u64 = 16;
+/// The same for a run without large blobs.
+const SPACE_SMALL_GIB: u64 = 4;
 /// What `--only` calls the measurement of memory, which is no workload of the first table.
 const MEMORY: &str = "memory";
+/// What `--only` calls all workloads of a Python index.
+const PYTHON: &str = "python";
+/// Where `make` says that the tools are.
+const TOOLS: &str = "LARDER_TEST_TOOLS";
 
-/// Measures Larder beside Debian's docker-registry and prints rates, latencies, processor time and memory.
+/// Measures Larder beside Debian's docker-registry, pypiserver and devpi-server, and prints rates, latencies,
+/// processor time and memory.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Larder's program, built with `--release`.
@@ -44,6 +54,12 @@ struct Arguments {
     /// The peer's program.
     #[arg(long, value_name = "PROGRAM", default_value = "docker-registry")]
     peer: PathBuf,
+    /// pypiserver's program; when not given, the one among the test tools or in the path.
+    #[arg(long, value_name = "PROGRAM")]
+    pypiserver: Option<PathBuf>,
+    /// devpi-server's program, beside devpi-init; found in the same way.
+    #[arg(long, value_name = "PROGRAM")]
+    devpi: Option<PathBuf>,
     /// Where the servers keep their data while they run; it should be a real disk.
     #[arg(long, value_name = "DIRECTORY", default_value_os_t = std::env::temp_dir())]
     directory: PathBuf,
@@ -63,7 +79,7 @@ struct Arguments {
 
 fn names() -> clap::builder::PossibleValuesParser {
     let workloads = Workload::ALL.iter().filter_map(Workload::to_possible_value);
-    clap::builder::PossibleValuesParser::new(workloads.chain([MEMORY.into()]))
+    clap::builder::PossibleValuesParser::new(workloads.chain([PYTHON.into(), MEMORY.into()]))
 }
 
 /// What the arguments ask for.
@@ -75,6 +91,8 @@ struct Plan {
     repetitions: usize,
     /// Images whose manifests are read.
     tags: usize,
+    /// How much a Python index holds.
+    sizes: Sizes,
     /// Bytes of the blobs under which memory is measured, when it is.
     memory_blob_bytes: Option<u64>,
     space_gib: u64,
@@ -83,9 +101,13 @@ struct Plan {
 impl Plan {
     fn new(arguments: &Arguments) -> anyhow::Result<Self> {
         let asked = |name: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == name);
-        let named =
-            |workload: &Workload| workload.to_possible_value().is_some_and(|value| asked(value.get_name()));
+        let named = |workload: &Workload| {
+            workload.to_possible_value().is_some_and(|value| asked(value.get_name()))
+                || (workload.is_python() && asked(PYTHON))
+        };
         let quick = arguments.quick;
+        let workloads: Vec<Workload> = Workload::ALL.into_iter().filter(named).collect();
+        let is_small = !asked(MEMORY) && workloads.iter().all(|workload| workload.is_python());
         let durations = if quick {
             Durations { warm_up: Duration::from_millis(500), measure: Duration::from_secs(2) }
         } else {
@@ -95,17 +117,48 @@ impl Plan {
             programs: Programs {
                 larder: absolute(&arguments.larder)?,
                 distribution: absolute(&arguments.peer)?,
+                pypiserver: tool(arguments.pypiserver.as_deref(), "pypiserver", "pypi-server")?,
+                devpi: tool(arguments.devpi.as_deref(), "devpi", "devpi-server")?,
             },
             directory: std::path::absolute(&arguments.directory)
                 .context("cannot tell where --directory is")?,
-            workloads: Workload::ALL.into_iter().filter(named).collect(),
+            workloads,
             durations,
             repetitions: arguments.repetitions.into(),
             tags: if quick { 200 } else { 1000 },
+            sizes: if quick {
+                Sizes { files: 200, projects: 500 }
+            } else {
+                Sizes { files: 1000, projects: 10_000 }
+            },
             memory_blob_bytes: asked(MEMORY).then_some(if quick { 128 << 20 } else { 1 << 30 }),
-            space_gib: if quick { SPACE_QUICK_GIB } else { SPACE_GIB },
+            space_gib: match (is_small, quick) {
+                (true, _) => SPACE_SMALL_GIB,
+                (false, true) => SPACE_QUICK_GIB,
+                (false, false) => SPACE_GIB,
+            },
         })
     }
+
+    /// Everybody who is measured.
+    fn products(&self) -> Vec<Product> {
+        let is_peer =
+            |product: &Product| self.workloads.iter().any(|workload| workload.peers().contains(product));
+        let is_needed = |product: &Product| match product {
+            Product::Larder => true,
+            Product::Distribution => self.memory_blob_bytes.is_some() || is_peer(product),
+            Product::Pypiserver | Product::Devpi => is_peer(product),
+        };
+        Product::ALL.into_iter().filter(is_needed).collect()
+    }
+}
+
+/// A Python program: the one that was named, or the one in its environment among the test tools, or the one in
+/// the path.
+fn tool(named: Option<&Path>, environment: &str, program: &str) -> anyhow::Result<PathBuf> {
+    let found = std::env::var_os(TOOLS)
+        .map(|tools| Path::new(&tools).join("python").join(environment).join("bin").join(program));
+    absolute(named.map_or_else(|| found.unwrap_or_else(|| program.into()), Path::to_owned).as_path())
 }
 
 /// The servers run in directories of their own, where a relative path would name something else. A bare name is
@@ -178,18 +231,32 @@ async fn interrupted<T>() -> anyhow::Result<T> {
 async fn measure(plan: &Plan) -> anyhow::Result<Report> {
     let mut report = Report {
         machine: Machine::look(&plan.directory),
-        versions: [plan.programs.version(Product::Larder)?, plan.programs.version(Product::Distribution)?],
+        versions: plan
+            .products()
+            .into_iter()
+            .map(|product| anyhow::Ok((product, plan.programs.version(product)?)))
+            .collect::<anyhow::Result<_>>()?,
+        sizes: plan.sizes,
         durations: plan.durations,
         repetitions: plan.repetitions,
         runs: Vec::new(),
         memory: Vec::new(),
         targets: Vec::new(),
     };
-    if !plan.workloads.is_empty() {
-        measure_rates(plan, &mut report).await?;
+    let registry: Vec<Workload> =
+        plan.workloads.iter().copied().filter(|workload| !workload.is_python()).collect();
+    if !registry.is_empty() {
+        measure_registries(plan, &registry, &mut report).await?;
+    }
+    for group in Workload::PYTHON {
+        let group: Vec<Workload> =
+            group.iter().copied().filter(|workload| plan.workloads.contains(workload)).collect();
+        if !group.is_empty() {
+            measure_indexes(plan, &group, &mut report).await?;
+        }
     }
     if let Some(blob_bytes) = plan.memory_blob_bytes {
-        for product in Product::ALL {
+        for product in [Product::Larder, Product::Distribution] {
             tell(&format!("memory: {}", product.name()));
             report.memory.push(memory::run(product, &plan.programs, &plan.directory, blob_bytes).await?);
         }
@@ -198,13 +265,14 @@ async fn measure(plan: &Plan) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-async fn measure_rates(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+/// Measures what a registry of images does.
+async fn measure_registries(plan: &Plan, workloads: &[Workload], report: &mut Report) -> anyhow::Result<()> {
     let mut servers = Vec::new();
-    for product in Product::ALL {
+    for product in [Product::Larder, Product::Distribution] {
         tell(&format!("starting and filling {}", product.name()));
         let server = Server::start(product, &plan.programs, &plan.directory).await?;
         let target = Target::new(&server).await.map_err(|error| explain(error, &server))?;
-        let fixture = Fixture::set_up(&target, &plan.workloads, plan.tags)
+        let fixture = Fixture::set_up(&target, workloads, plan.tags)
             .await
             .map_err(|error| explain(error, &server))?;
         servers.push((server, Arc::new(fixture)));
@@ -212,25 +280,61 @@ async fn measure_rates(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
     for repetition in 0..plan.repetitions {
         // Who goes first changes, so that whatever drifts on this machine favours nobody.
         servers.reverse();
-        for &workload in &plan.workloads {
+        for &workload in workloads {
             for (server, fixture) in &servers {
-                let run = measure::run(workload, server, fixture, plan.durations)
-                    .await
-                    .with_context(|| format!("cannot measure {}", workload.title()))
-                    .map_err(|error| explain(error, server))?;
-                tell(&format!(
-                    "{}/{} {}, {}: {:.1} {}",
-                    repetition + 1,
-                    plan.repetitions,
-                    workload.title(),
-                    run.product.name(),
-                    run.rate,
-                    workload.unit()
-                ));
-                report.runs.push(run);
+                let target = Target::new(server).await.map_err(|error| explain(error, server))?;
+                let load = Arc::new(Registry { target, fixture: Arc::clone(fixture) });
+                measure_once(plan, repetition, workload, server, &load, report).await?;
             }
         }
     }
+    Ok(())
+}
+
+/// Measures what a Python index does, on servers of their own.
+async fn measure_indexes(plan: &Plan, workloads: &[Workload], report: &mut Report) -> anyhow::Result<()> {
+    let mut servers = Vec::new();
+    for product in [Product::Larder, Product::Pypiserver, Product::Devpi] {
+        tell(&format!("starting and filling {}", product.name()));
+        let server = Server::start(product, &plan.programs, &plan.directory).await?;
+        let load = Python::set_up(&server, workloads, plan.sizes)
+            .await
+            .map_err(|error| explain(error, &server))?;
+        servers.push((server, Arc::new(load)));
+    }
+    for repetition in 0..plan.repetitions {
+        servers.rotate_left(1);
+        for &workload in workloads {
+            for (server, load) in &servers {
+                measure_once(plan, repetition, workload, server, load, report).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn measure_once<L: Load>(
+    plan: &Plan,
+    repetition: usize,
+    workload: Workload,
+    server: &Server,
+    load: &Arc<L>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let run = measure::run(workload, server, load, plan.durations)
+        .await
+        .with_context(|| format!("cannot measure {}", workload.title()))
+        .map_err(|error| explain(error, server))?;
+    tell(&format!(
+        "{}/{} {}, {}: {:.1} {}",
+        repetition + 1,
+        plan.repetitions,
+        workload.title(),
+        run.product.name(),
+        run.rate,
+        workload.unit()
+    ));
+    report.runs.push(run);
     Ok(())
 }
 

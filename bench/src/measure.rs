@@ -8,13 +8,28 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, Target};
 use crate::machine::{self, Memory};
 use crate::server::{Product, Server};
-use crate::workload::{Fixture, Workload};
+use crate::workload::Workload;
 
 /// The longest operation that a histogram can hold, in microseconds: ten minutes.
 const LONGEST_MICROSECONDS: u64 = 600_000_000;
+
+/// What a server was filled with, and how to ask it for that.
+pub(crate) trait Load: Send + Sync + 'static {
+    /// One client on a connection of its own.
+    type Client: Send + 'static;
+
+    /// A client that is ready to begin.
+    fn connect(&self) -> impl Future<Output = anyhow::Result<Self::Client>> + Send;
+
+    /// Does `workload` once.
+    fn operate(
+        &self,
+        workload: Workload,
+        client: &mut Self::Client,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send;
+}
 
 /// How long a run takes.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -57,26 +72,25 @@ pub(crate) struct Run {
     pub(crate) memory: Memory,
 }
 
-/// Measures `workload` on `server`, which was set up with `fixture`.
-pub(crate) async fn run(
+/// Measures `workload` on `server`, which was set up for `load`.
+pub(crate) async fn run<L: Load>(
     workload: Workload,
     server: &Server,
-    fixture: &Arc<Fixture>,
+    load: &Arc<L>,
     durations: Durations,
 ) -> anyhow::Result<Run> {
-    let target = Target::new(server).await?;
     let mut clients = Vec::new();
     for _ in 0..workload.connections() {
-        clients.push(target.connect().await?);
+        clients.push(load.connect().await?);
     }
     if !durations.warm_up.is_zero() {
-        clients = phase(workload, clients, fixture, durations.warm_up).await?.clients;
+        clients = phase(workload, clients, load, durations.warm_up).await?.clients;
     }
     let generator = std::process::id();
     let server_before = machine::processor_time(server.process())?;
     let generator_before = machine::processor_time(generator)?;
     let busy_before = machine::busy_time()?;
-    let phase = phase(workload, clients, fixture, durations.measure).await?;
+    let phase = phase(workload, clients, load, durations.measure).await?;
     let server_seconds = since(server_before, machine::processor_time(server.process())?);
     let generator_seconds = since(generator_before, machine::processor_time(generator)?);
     let others_seconds = since(busy_before, machine::busy_time()?) - server_seconds - generator_seconds;
@@ -112,29 +126,29 @@ fn milliseconds(microseconds: u64) -> f64 {
 }
 
 /// What came out of a phase, and its clients for the next.
-struct Phase {
-    clients: Vec<Client>,
+struct Phase<C> {
+    clients: Vec<C>,
     latencies: Histogram<u64>,
     elapsed: Duration,
 }
 
 /// Each client does one operation after the other; none starts after `duration`, and each does at least one.
-async fn phase(
+async fn phase<L: Load>(
     workload: Workload,
-    clients: Vec<Client>,
-    fixture: &Arc<Fixture>,
+    clients: Vec<L::Client>,
+    load: &Arc<L>,
     duration: Duration,
-) -> anyhow::Result<Phase> {
+) -> anyhow::Result<Phase<L::Client>> {
     let start = Instant::now();
     let deadline = start + duration;
     let mut tasks = JoinSet::new();
     for mut client in clients {
-        let fixture = Arc::clone(fixture);
+        let load = Arc::clone(load);
         tasks.spawn(async move {
             let mut latencies = new_histogram();
             let mut now = Instant::now();
             while latencies.is_empty() || now < deadline {
-                fixture.operate(workload, &mut client).await?;
+                load.operate(workload, &mut client).await?;
                 let end = Instant::now();
                 let microseconds = u64::try_from((end - now).as_micros()).unwrap_or(u64::MAX);
                 latencies.saturating_record(microseconds.max(1));

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::client::{Client, Target};
 use crate::content::{Blob, Stock, digest_of, manifest};
+use crate::measure::Load;
+use crate::server::Product;
 
 /// Bytes of a large blob.
 pub(crate) const LARGE_BYTES: u64 = 100 << 20;
@@ -26,7 +28,7 @@ const READ_LAYERS: usize = 6;
 /// Connections that set up.
 const SET_UP_CONNECTIONS: usize = 8;
 
-/// One thing that a registry does all day.
+/// One thing that a registry or a package index does all day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Workload {
@@ -42,12 +44,48 @@ pub(crate) enum Workload {
     PushParallel,
     /// Push an image of four small blobs and a manifest.
     ImagePush,
+    /// Read the page of a Python project with many files, as pip does.
+    PythonPageJson,
+    /// The same in HTML.
+    PythonPageHtml,
+    /// Read the list of all Python projects, as pip would.
+    PythonList,
+    /// Download small wheels.
+    PythonDownload,
+    /// Upload small wheels, 50 to a release.
+    PythonUpload,
 }
 
 impl Workload {
     /// All, in the order in which they run.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::ManifestGet, Self::BlobHead, Self::Pull, Self::Push, Self::PushParallel, Self::ImagePush];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::ManifestGet,
+        Self::BlobHead,
+        Self::Pull,
+        Self::Push,
+        Self::PushParallel,
+        Self::ImagePush,
+        Self::PythonPageJson,
+        Self::PythonPageHtml,
+        Self::PythonDownload,
+        Self::PythonList,
+        Self::PythonUpload,
+    ];
+
+    /// Those of a Python index, each group with a server of its own: what one leaves behind is no burden for
+    /// another.
+    pub(crate) const PYTHON: [&[Self]; 3] =
+        [&[Self::PythonPageJson, Self::PythonPageHtml, Self::PythonDownload], &[Self::PythonList], &[Self::PythonUpload]];
+
+    /// Whether it is one of a Python index.
+    pub(crate) fn is_python(self) -> bool {
+        Self::PYTHON.iter().any(|group| group.contains(&self))
+    }
+
+    /// Who is compared with Larder.
+    pub(crate) fn peers(self) -> &'static [Product] {
+        if self.is_python() { &[Product::Pypiserver, Product::Devpi] } else { &[Product::Distribution] }
+    }
 
     /// The name in tables.
     pub(crate) fn title(self) -> &'static str {
@@ -58,33 +96,48 @@ impl Workload {
             Self::Push => "100 MiB push",
             Self::PushParallel => "100 MiB push, parallel",
             Self::ImagePush => "small-image push",
+            Self::PythonPageJson => "project page as pip asks",
+            Self::PythonPageHtml => "project page in HTML",
+            Self::PythonList => "project list as pip asks",
+            Self::PythonDownload => "wheel download",
+            Self::PythonUpload => "wheel upload",
         }
     }
 
     /// Connections that work at once.
     pub(crate) fn connections(self) -> usize {
         match self {
-            Self::ManifestGet | Self::BlobHead => 16,
+            Self::ManifestGet
+            | Self::BlobHead
+            | Self::PythonPageJson
+            | Self::PythonPageHtml
+            | Self::PythonList
+            | Self::PythonDownload => 16,
             Self::Pull | Self::PushParallel => 4,
             Self::Push => 1,
-            Self::ImagePush => 8,
+            Self::ImagePush | Self::PythonUpload => 8,
         }
     }
 
     /// How many units of [`Self::unit`] one operation counts for.
     pub(crate) fn weight(self) -> f64 {
         match self {
-            Self::ManifestGet | Self::BlobHead | Self::ImagePush => 1.0,
             Self::Pull | Self::Push | Self::PushParallel => 100.0,
+            _ => 1.0,
         }
     }
 
     /// What a rate counts.
     pub(crate) fn unit(self) -> &'static str {
         match self {
-            Self::ManifestGet | Self::BlobHead => "req/s",
+            Self::ManifestGet
+            | Self::BlobHead
+            | Self::PythonPageJson
+            | Self::PythonPageHtml
+            | Self::PythonList => "req/s",
             Self::Pull | Self::Push | Self::PushParallel => "MiB/s",
             Self::ImagePush => "img/s",
+            Self::PythonDownload | Self::PythonUpload => "files/s",
         }
     }
 }
@@ -194,6 +247,7 @@ impl Fixture {
                 client.blob_push(&stock.blob()?).await
             }
             Workload::ImagePush => self.image_push(client).await,
+            other => bail!("{} is no workload of a registry", other.title()),
         }
     }
 
@@ -212,8 +266,35 @@ impl Fixture {
 
     /// The next of `count` things, in an order that visits all and is not the order in which they were made.
     fn step(&self, count: usize) -> usize {
-        const STRIDE: usize = 7919; // a prime: it visits every index of a `count` that it does not divide
-        self.next.fetch_add(1, Ordering::Relaxed).wrapping_mul(STRIDE) % count
+        shuffled(self.next.fetch_add(1, Ordering::Relaxed), count)
+    }
+}
+
+/// Which of `count` things comes as number `step`, in an order that visits all and is not the order in which they
+/// were made.
+pub(crate) fn shuffled(step: usize, count: usize) -> usize {
+    const STRIDE: usize = 7919; // a prime: it visits every index of a `count` that it does not divide
+    step.wrapping_mul(STRIDE) % count
+}
+
+/// A registry that was filled, and who asks it.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    /// Where requests go; its token lives as long as a run.
+    pub(crate) target: Target,
+    /// What is there.
+    pub(crate) fixture: Arc<Fixture>,
+}
+
+impl Load for Registry {
+    type Client = Client;
+
+    async fn connect(&self) -> anyhow::Result<Client> {
+        self.target.connect().await
+    }
+
+    async fn operate(&self, workload: Workload, client: &mut Client) -> anyhow::Result<()> {
+        self.fixture.operate(workload, client).await
     }
 }
 

@@ -82,7 +82,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(parts.iter().map(|(name, _, content)| name.len() + content.len()).sum::<usize>() < body.len());
             let mut form = ::python::UploadForm::new();
             for (name, _, value) in parts {
-                form.add(&name, String::from_utf8(value).unwrap_or_default());
+                form.add(&name, &String::from_utf8(value).unwrap_or_default());
             }
             for refused in [form.check_action().err(), form.kind().err()].into_iter().flatten() {
                 assert!(!refused.message.contains(char::is_control));

@@ -31,7 +31,7 @@ fn attestation(file: &BuiltFile) -> Value {
 
 #[test]
 fn an_attestation_is_kept_and_found_again() {
-    let scene = Scene::new();
+    let (scene, relay) = Scene::behind_a_relay();
     scene.settings(&json!({ "python": { "store_unverified_attestations": true } }));
     for (client, version) in [("twine", "1.0"), ("uv", "2.0")] {
         let file = Wheel::new("acme-demo", version).build();
@@ -40,7 +40,7 @@ fn an_attestation_is_kept_and_found_again() {
         let beside = format!("dist/{}.publish.attestation", file.filename);
         let beside = scene.home.write(&beside, attested.to_string());
         if client == "uv" {
-            scene.uv_publish(&[&path]).success();
+            scene.uv_publish(&[&path, &beside]).success();
         } else {
             scene.twine(client, &["--attestations", &path, &beside]).success();
         }
@@ -52,13 +52,13 @@ fn an_attestation_is_kept_and_found_again() {
         let entry = entries.iter().find(|entry| entry["filename"] == file.filename.as_str()).unwrap();
         let provenance = entry["provenance"].as_str().unwrap_or_else(|| panic!("no provenance: {entry}"));
         let reader = scene.api_of(&scene.viewer);
-        let provenance = provenance.strip_prefix(&scene.server.url()).unwrap_or(provenance);
-        let answer = reader.get(provenance).expect(&[200]);
+        let provenance = provenance.strip_prefix(&format!("http://{}", relay.host()));
+        let answer = reader.get(provenance.expect("the page knows the public address")).expect(&[200]);
         assert_eq!(answer.json()["attestation_bundles"][0]["attestations"][0], attested, "{answer}");
 
         let tag = format!("{version}-py3-none-any");
-        let reference = scene.server.reference(&format!("{}/{}/acme-demo:{tag}", REGISTRY.0, REGISTRY.1));
-        crate::oci::login(&scene);
+        let reference = format!("{}/{}/{}/acme-demo:{tag}", relay.host(), REGISTRY.0, REGISTRY.1);
+        crate::oci::login(&scene, relay.host());
         run(scene.home.command("oras").args(["discover", "--plain-http", &reference]))
             .success()
             .says("application/vnd.python.attestation.v1+json");
@@ -74,9 +74,9 @@ fn an_attestation_that_nothing_verifies_is_refused_unless_the_registry_says_othe
     let beside = scene
         .home
         .write(&format!("dist/{}.publish.attestation", file.filename), attestation(&file).to_string());
-    scene.uv_publish(&[&path]).failure().says("attestations");
-    scene.twine("twine", &["--attestations", &path, &beside]).failure().says("attestations");
+    scene.uv_publish(&[&path, &beside]).failure().says("attestations are not enabled");
+    scene.twine("twine", &["--attestations", &path, &beside]).failure().says("attestations are not enabled");
     assert!(scene.files("acme-demo").is_empty());
-    scene.uv_publish(&["--no-attestations", &path]).success();
+    scene.uv_publish(&["--no-attestations", &path, &beside]).success();
     assert_eq!(scene.files("acme-demo").len(), 1);
 }

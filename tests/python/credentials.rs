@@ -125,3 +125,25 @@ fn a_public_registry_needs_no_credentials_and_a_private_one_gives_nothing_withou
         assert_eq!(pairs(&scene.installed(folder)), [("acme-demo", "1.0")]);
     }
 }
+
+#[test]
+fn files_at_an_absolute_address_are_asked_for_with_the_same_credentials() {
+    let (scene, relay) = Scene::behind_a_relay();
+    scene.publish(&Wheel::new("acme-base", "1.0").build());
+    scene.publish(&Wheel::new("acme-top", "1.0").header("Requires-Dist", "acme-base").build());
+    let page = scene.page("acme-top");
+    let url = page["files"][0]["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("http://{}/", relay.host())), "{url}");
+    let index = relay.url(&scene.index_url_of(&scene.viewer), &scene.server.host());
+    for client in ["pip", "pip-23.0"] {
+        let target = scene.home.file(client);
+        run(&mut scene.pip(client, &["install", "--target", &target, "--index-url", &index, "acme-top"]))
+            .success();
+    }
+    let target = scene.home.file("uv");
+    let uv = ["pip", "install", "--target", &target, "--default-index", &index, "acme-top"];
+    run(scene.client("uv", "uv").args(uv)).success();
+    for folder in ["pip", "pip-23.0", "uv"] {
+        assert_eq!(pairs(&scene.installed(folder)), [("acme-base", "1.0"), ("acme-top", "1.0")]);
+    }
+}

@@ -11,6 +11,7 @@ mod credentials;
 mod oci;
 mod pip;
 mod poetry;
+mod readme;
 mod refusals;
 mod relay;
 mod scene;

@@ -7,7 +7,7 @@ use testkit::python::{Sdist, Wheel};
 use crate::scene::{REGISTRY, Scene};
 
 /// Signs the viewer in to the registry, for oras and for everything that reads the same file.
-pub(crate) fn login(scene: &Scene) {
+pub(crate) fn login(scene: &Scene, host: &str) {
     scene
         .home
         .run_with_input(
@@ -18,7 +18,7 @@ pub(crate) fn login(scene: &Scene) {
                 "--username",
                 scene.viewer.name,
                 "--password-stdin",
-                &scene.server.host(),
+                host,
             ],
             &scene.viewer.password,
         )
@@ -49,7 +49,7 @@ fn a_release_is_pulled_whole_or_by_the_file() {
         found.sort();
         found
     };
-    login(&scene);
+    login(&scene, &scene.server.host());
 
     scene.publish(&files[0]);
     let one = vec![(files[0].filename.clone(), files[0].bytes.clone())];
@@ -102,7 +102,7 @@ fn the_longest_real_wheel_name_is_a_tag() {
     let path = scene.save(&file);
     scene.twine("twine", &[&path]).success();
     let tag = name.trim_start_matches("wrapt-").trim_end_matches(".whl");
-    login(&scene);
+    login(&scene, &scene.server.host());
     let reference = scene.server.reference(&format!("{}/{}/wrapt:{tag}", REGISTRY.0, REGISTRY.1));
     let back = scene.home.file("back");
     scene.home.run("oras", &["pull", "--plain-http", "--output", &back, &reference]).success();

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// One request with the status of the server's answer.
 #[derive(Clone, Debug)]
@@ -43,6 +43,7 @@ type Change = dyn Fn(&Seen, Passing) -> Passing + Send + Sync;
 /// A relay that listens until the test program ends.
 pub(crate) struct Relay {
     host: String,
+    target: Arc<OnceLock<String>>,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -57,19 +58,36 @@ impl Relay {
         target: &str,
         change: impl Fn(&Seen, Passing) -> Passing + Send + Sync + 'static,
     ) -> Self {
+        let relay = Self::listening(change);
+        relay.lead_to(target);
+        relay
+    }
+
+    /// A relay that is there before its server, so that the server can be told of it.
+    pub(crate) fn listening(change: impl Fn(&Seen, Passing) -> Passing + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("localhost:0").unwrap();
         let host = format!("localhost:{}", listener.local_addr().unwrap().port());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (target, change): (Arc<str>, Arc<Change>) = (target.into(), Arc::new(change));
-        let shared = Arc::clone(&seen);
+        let (target, change): (Arc<OnceLock<String>>, Arc<Change>) = (Arc::default(), Arc::new(change));
+        let (shared, led) = (Arc::clone(&seen), Arc::clone(&target));
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                let (target, change, seen) = (Arc::clone(&target), Arc::clone(&change), Arc::clone(&shared));
+                let (target, change, seen) = (Arc::clone(&led), Arc::clone(&change), Arc::clone(&shared));
                 // A client that goes away in the middle is its own affair.
-                std::thread::spawn(move || relay(client, &target, &*change, &seen));
+                std::thread::spawn(move || relay(client, target.get()?, &*change, &seen));
             }
         });
-        Self { host, seen }
+        Self { host, target, seen }
+    }
+
+    /// Tells a relay its server (`localhost:PORT`).
+    pub(crate) fn lead_to(&self, target: &str) {
+        self.target.set(target.to_owned()).expect("a relay has one server");
+    }
+
+    /// Where it listens: `localhost:PORT`.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     /// The same URL by way of the relay.

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use testkit::python::BuiltFile;
 use testkit::{Api, Options, Output, Place, Role, Sandbox, Server, random_word, run, tool};
 
+use crate::relay::Relay;
+
 /// Where every file of these tests goes.
 pub(crate) const REGISTRY: (&str, &str) = ("demo", "main");
 
@@ -36,6 +38,16 @@ pub(crate) struct Scene {
 impl Scene {
     pub(crate) fn new() -> Self {
         Self::with(Options::new(env!("CARGO_BIN_EXE_larder")))
+    }
+
+    /// A server that its clients reach through a relay, and that knows itself by the relay's address.
+    pub(crate) fn behind_a_relay() -> (Self, Relay) {
+        let relay = Relay::listening(|_, passing| passing);
+        let url = format!("http://{}", relay.host());
+        let options = Options::new(env!("CARGO_BIN_EXE_larder")).env("LARDER_SERVER__PUBLIC_URL", &url);
+        let scene = Self::with(options);
+        relay.lead_to(&scene.server.host());
+        (scene, relay)
     }
 
     pub(crate) fn with(options: Options) -> Self {

@@ -14,7 +14,7 @@ fn uv_publishes_and_sees_what_is_there_already() {
     let relay = Relay::new(&host);
     let file = corpus_file("idna-3.7-py3-none-any.whl");
     let path = scene.save(&file);
-    let (upload, check) = (relay.url(&scene.upload_url(), &host), relay.url(&scene.index_url(), &host));
+    let (upload, check) = (relay.url(&scene.upload_url(), &host), relay.url(&scene.index_url_of(&scene.writer), &host));
 
     scene.uv_publish(&["--publish-url", &upload, &path]).success();
     assert_eq!(scene.stored("idna", &file.filename), file.bytes);

@@ -1,4 +1,4 @@
-//! What the reader gets: two tables, the targets, and the same as JSON.
+//! What the reader gets: tables, the targets, and the same as JSON.
 
 mod table;
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::machine::Machine;
 use crate::measure::{Durations, Run};
 use crate::memory::{MemoryRun, Peak, STREAMS};
+use crate::python::Sizes;
 use crate::server::Product;
 use crate::workload::Workload;
 use table::Table;
@@ -17,6 +18,8 @@ const METADATA_RATIO: f64 = 20.0;
 const PULL_RATIO: f64 = 1.2;
 /// How much faster than the peer a push must be.
 const PUSH_RATIO: f64 = 1.5;
+/// How much faster than each peer the pages of a Python index must be.
+const PAGE_RATIO: f64 = 10.0;
 /// The most that the idle server may hold, in bytes.
 const IDLE_BYTES: u64 = 25_000_000;
 /// The most that the streams may add to it, in bytes.
@@ -27,8 +30,10 @@ const STREAM_BYTES: u64 = 48 << 20;
 pub(crate) struct Report {
     /// Where.
     pub(crate) machine: Machine,
-    /// Larder's version and the peer's.
-    pub(crate) versions: [String; 2],
+    /// Everybody who was measured, with the version.
+    pub(crate) versions: Vec<(Product, String)>,
+    /// How much the Python indexes held.
+    pub(crate) sizes: Sizes,
     /// How long runs took.
     pub(crate) durations: Durations,
     /// How often each was repeated.
@@ -96,11 +101,15 @@ impl Report {
             (Workload::Pull, PULL_RATIO),
             (Workload::Push, PUSH_RATIO),
             (Workload::PushParallel, PUSH_RATIO),
+            (Workload::PythonPageJson, PAGE_RATIO),
+            (Workload::PythonPageHtml, PAGE_RATIO),
+            (Workload::PythonList, PAGE_RATIO),
         ] {
-            if let Some(found) = self.compare(workload) {
+            for &peer in workload.peers() {
+                let Some(found) = self.compare(workload, peer) else { continue };
                 targets.push(Target {
                     subject: workload.title().to_owned(),
-                    wanted: format!("≥ {wanted:.1} × peer"),
+                    wanted: format!("≥ {wanted:.1} × {}", peer.name()),
                     found: format!("{:.2} ×", found.rate),
                     reached: found.rate >= wanted,
                 });
@@ -134,27 +143,40 @@ impl Report {
         self.spread(product, workload, number).map_or(f64::NAN, |spread| spread.median)
     }
 
-    fn compare(&self, workload: Workload) -> Option<Comparison> {
+    fn compare(&self, workload: Workload, peer: Product) -> Option<Comparison> {
         let rate = |product| self.spread(product, workload, |run| run.rate);
         let each = |product| self.median(product, workload, |run| run.server_seconds_each);
         Some(Comparison {
-            rate: rate(Product::Larder)?.median / rate(Product::Distribution)?.median,
-            processor: each(Product::Distribution) / each(Product::Larder),
+            rate: rate(Product::Larder)?.median / rate(peer)?.median,
+            processor: each(peer) / each(Product::Larder),
         })
     }
 
     /// The report for a terminal.
     pub(crate) fn text(&self) -> String {
         let Machine { processor, cores, kernel, file_system } = &self.machine;
-        let mut text = format!(
-            "{processor}, {cores} cores, Linux {kernel}, data on {file_system}\n\
-             larder: {} (Bearer tokens, durable)\npeer:   {} (no authentication, durable)\n\
-             server on core 0, generator on core 1; {} runs of {} s each, interleaved; median [low–high]\n",
-            self.versions[0],
-            self.versions[1],
+        let mut text = format!("{processor}, {cores} cores, Linux {kernel}, data on {file_system}\n");
+        for (product, version) in &self.versions {
+            let how = match product {
+                Product::Larder => "private registry: Bearer tokens for images, Basic tokens for Python; durable",
+                Product::Distribution => "no authentication; durable",
+                Product::Pypiserver => "no authentication; filled through its folder",
+                Product::Devpi => "uploads with a login token, reads without authentication",
+            };
+            text.push_str(&format!("{}: {version} ({how})\n", product.name()));
+        }
+        text.push_str(&format!(
+            "server on core 0, generator on core 1; {} runs of {} s each, interleaved; median [low–high]\n",
             self.repetitions,
             self.durations.measure.as_secs_f64(),
-        );
+        ));
+        if self.runs.iter().any(|run| run.workload.is_python()) {
+            let Sizes { files, projects } = self.sizes;
+            text.push_str(&format!(
+                "Python: a page of {files} files, a list of {projects} projects, wheels of 16 KiB for downloads and \
+                 uploads;\npages, list and uploads each on servers of their own, which hold nothing else\n"
+            ));
+        }
         if file_system == "tmpfs" {
             text.push_str("note: the data is in memory, so durable writes cost nothing here\n");
         }
@@ -191,6 +213,7 @@ impl Report {
             "generator core",
             "others",
             "RSS MiB",
+            "peak MiB",
         ]);
         for workload in Workload::ALL {
             for product in Product::ALL {
@@ -211,11 +234,13 @@ impl Report {
                     percent(median(|run| run.generator_load)),
                     percent(median(|run| run.others_load)),
                     format!("{:.0}", median(|run| mebibytes(run.memory.resident))),
+                    format!("{:.0}", median(|run| mebibytes(run.memory.peak_resident))),
                 ]);
             }
-            if let Some(Comparison { rate, processor }) = self.compare(workload) {
-                let mut cells: [String; 13] = Default::default();
-                "ratio".clone_into(&mut cells[1]);
+            for &peer in workload.peers() {
+                let Some(Comparison { rate, processor }) = self.compare(workload, peer) else { continue };
+                let mut cells: [String; 14] = Default::default();
+                cells[1] = format!("ratio to {}", peer.name());
                 cells[2] = format!("{rate:.2} ×");
                 cells[8] = format!("{processor:.2} × less");
                 table.row(cells);

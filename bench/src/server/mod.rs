@@ -1,7 +1,9 @@
-//! The two servers: each on a loopback port, with a data directory of its own, on the servers' core.
+//! The servers: each on a loopback port, with a data directory of its own, on the servers' core.
 
+mod devpi;
 mod distribution;
 mod larder;
+mod pypiserver;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -29,17 +31,23 @@ pub(crate) enum Product {
     Larder,
     /// The CNCF's registry, as Debian packages it.
     Distribution,
+    /// A Python index over a directory of files.
+    Pypiserver,
+    /// A Python index with users and a database.
+    Devpi,
 }
 
 impl Product {
-    /// Both, in the order in which results are printed.
-    pub(crate) const ALL: [Self; 2] = [Self::Larder, Self::Distribution];
+    /// All, in the order in which results are printed.
+    pub(crate) const ALL: [Self; 4] = [Self::Larder, Self::Distribution, Self::Pypiserver, Self::Devpi];
 
     /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Larder => "larder",
             Self::Distribution => "distribution",
+            Self::Pypiserver => "pypiserver",
+            Self::Devpi => "devpi",
         }
     }
 }
@@ -51,6 +59,10 @@ pub(crate) struct Programs {
     pub(crate) larder: PathBuf,
     /// Distribution's.
     pub(crate) distribution: PathBuf,
+    /// pypiserver's.
+    pub(crate) pypiserver: PathBuf,
+    /// devpi-server's, with devpi-init beside it.
+    pub(crate) devpi: PathBuf,
 }
 
 impl Programs {
@@ -58,6 +70,8 @@ impl Programs {
         match product {
             Product::Larder => &self.larder,
             Product::Distribution => &self.distribution,
+            Product::Pypiserver => &self.pypiserver,
+            Product::Devpi => &self.devpi,
         }
     }
 
@@ -68,6 +82,8 @@ impl Programs {
             let hint = match product {
                 Product::Larder => "build it with `cargo build --release -p larder` or name it with --larder",
                 Product::Distribution => "install Debian's package docker-registry or name it with --peer",
+                Product::Pypiserver => "install it or name it with --pypiserver; `make bench` does both",
+                Product::Devpi => "install it or name it with --devpi; `make bench` does both",
             };
             format!("cannot run {}: {hint}", program.display())
         })?;
@@ -114,6 +130,8 @@ impl Server {
         let Launch { mut command, ready_path, account } = match product {
             Product::Larder => larder::launch(&programs.larder, address, directory.path()),
             Product::Distribution => distribution::launch(&programs.distribution, address, directory.path())?,
+            Product::Pypiserver => pypiserver::launch(&programs.pypiserver, address, directory.path())?,
+            Product::Devpi => devpi::launch(&programs.devpi, address, directory.path())?,
         };
         let log = File::create(directory.path().join("log")).context("cannot make the server's log")?;
         command
@@ -141,6 +159,11 @@ impl Server {
     /// Who may push, when the server asks.
     pub(crate) fn account(&self) -> Option<&Account> {
         self.account.as_ref()
+    }
+
+    /// Where files are served from that nobody uploads, by the one server that does so.
+    pub(crate) fn packages(&self) -> Option<PathBuf> {
+        (self.product == Product::Pypiserver).then(|| pypiserver::packages(self.directory.path()))
     }
 
     /// The process.

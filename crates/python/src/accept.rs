@@ -65,9 +65,10 @@ pub fn negotiate(accept: Option<&str>, format_query: Option<&str>) -> Option<For
             .max()
             .filter(|(_, quality)| *quality > 0)
     };
-    let best = Format::ALL.into_iter().filter_map(|format| Some((quality(format)?, format))).reduce(
-        |best, next| if next.0.1 > best.0.1 { next } else { best },
-    );
+    let best = Format::ALL
+        .into_iter()
+        .filter_map(|format| Some((quality(format)?, format)))
+        .reduce(|best, next| if next.0.1 > best.0.1 { next } else { best });
     let ((specificity, best_quality), format) = best?;
     let takes_html = quality(Format::Html).is_some_and(|(_, quality)| quality == best_quality);
     Some(if specificity == Specificity::Anything && takes_html { Format::Html } else { format })
@@ -114,7 +115,8 @@ impl<'a> Range<'a> {
         } else if self.sub == "*" {
             self.main.eq_ignore_ascii_case(main).then_some(Specificity::MainType)
         } else {
-            (Format::named(&format!("{}/{}", self.main, self.sub)) == Some(format)).then_some(Specificity::Exact)
+            (Format::named(&format!("{}/{}", self.main, self.sub)) == Some(format))
+                .then_some(Specificity::Exact)
         }
     }
 }

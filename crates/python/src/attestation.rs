@@ -105,11 +105,7 @@ fn check_statement(
     let name = text(subject, "name")?;
     let same_file = name.parse::<FileName>().is_ok_and(|name| name.canonical() == file.canonical());
     if !same_file {
-        return Err(invalid(format!(
-            "the subject is '{}', not '{}'",
-            excerpt(name),
-            excerpt(file.as_str())
-        )));
+        return Err(invalid(format!("the subject is '{}', not '{}'", excerpt(name), excerpt(file.as_str()))));
     }
     if text(member(subject, "digest")?, "sha256")? != hex::encode(sha256) {
         return Err(invalid("the subject's sha256 is not that of the file"));
@@ -179,7 +175,8 @@ mod tests {
         let parsed = parse_attestations(&json!([good]).to_string(), &file(), &SHA256).unwrap();
         assert_eq!(parsed.len(), 1);
         assert_eq!(parsed[0].predicate_type, PREDICATE_TYPES[0]);
-        let provenance: Value = serde_json::from_slice(&provenance(parsed.iter().map(|it| &*it.json))).unwrap();
+        let provenance: Value =
+            serde_json::from_slice(&provenance(parsed.iter().map(|it| &*it.json))).unwrap();
         assert_eq!(provenance["attestation_bundles"][0]["attestations"][0], good);
         assert_eq!(provenance["attestation_bundles"][0]["publisher"]["kind"], "unverified");
     }

@@ -179,7 +179,10 @@ impl FromStr for FileName {
         } else {
             Err(Invalid::new(
                 Code::FileType,
-                format!("Invalid filename '{}': this type of file is not accepted. Use .whl or .tar.gz", excerpt(text)),
+                format!(
+                    "Invalid filename '{}': this type of file is not accepted. Use .whl or .tar.gz",
+                    excerpt(text)
+                ),
             ))
         }
     }
@@ -192,9 +195,8 @@ impl fmt::Display for FileName {
 }
 
 fn check_characters(text: &str) -> Result<(), Invalid> {
-    let invalid = |why: &str| {
-        Err(Invalid::new(Code::FileName, format!("Invalid filename '{}': {why}", excerpt(text))))
-    };
+    let invalid =
+        |why: &str| Err(Invalid::new(Code::FileName, format!("Invalid filename '{}': {why}", excerpt(text))));
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.!+-".contains(&byte);
     if text.is_empty() {
         return invalid("it is empty");

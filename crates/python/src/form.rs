@@ -144,7 +144,8 @@ impl UploadForm {
     /// What the form says of name and version is what the file says.
     pub fn check_identity(&self, distribution: &Distribution) -> Result<(), Invalid> {
         let metadata = &distribution.metadata;
-        let name: ProjectName = self.name.as_deref().ok_or_else(|| invalid("the form has no name"))?.parse()?;
+        let name: ProjectName =
+            self.name.as_deref().ok_or_else(|| invalid("the form has no name"))?.parse()?;
         if name.normalized() != metadata.name().normalized() {
             return Err(Invalid::new(
                 Code::NameMismatch,

@@ -21,6 +21,7 @@ const MAX_WARNINGS: usize = 20;
 
 /// The metadata of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the field is called that in the specification")]
 pub struct Metadata {
     fields: Vec<(String, String)>,
     metadata_version: String,
@@ -123,7 +124,10 @@ impl Metadata {
 
     /// Every value of a field, in order. Case does not matter in its name.
     pub fn all(&self, field: &str) -> impl Iterator<Item = &str> {
-        self.fields.iter().filter(move |(name, _)| name.eq_ignore_ascii_case(field)).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .filter(move |(name, _)| name.eq_ignore_ascii_case(field))
+            .map(|(_, value)| value.as_str())
     }
 
     /// What is odd about the metadata but no reason to refuse it, as sentences for people.
@@ -142,7 +146,8 @@ fn find<'a>(fields: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
 
 /// A consumer must refuse a higher major version and should warn about a higher minor one.
 fn check_metadata_version(text: &str) -> Result<Option<String>, Invalid> {
-    let number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u32>().ok());
+    let number =
+        |part: &str| part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u32>().ok());
     let parsed = text
         .split_once('.')
         .and_then(|(major, minor)| Some((number(major).flatten()?, number(minor).flatten()?)));
@@ -168,7 +173,9 @@ fn specifier_warnings(fields: &[(String, String)]) -> Vec<String> {
         _ => false,
     });
     odd.take(MAX_WARNINGS)
-        .map(|(name, value)| format!("METADATA has {name} '{}', which installers may not understand", excerpt(value)))
+        .map(|(name, value)| {
+            format!("METADATA has {name} '{}', which installers may not understand", excerpt(value))
+        })
         .collect()
 }
 

@@ -154,7 +154,8 @@ mod tests {
     #[test]
     fn names_that_are_refused() {
         let long = "a".repeat(MAX_NAME_BYTES + 1);
-        for written in ["", "_x", "x-", ".x", "acmé", "Kelvin K", "\u{212a}elvin", "a b", "a/b", "x\n", &long] {
+        for written in ["", "_x", "x-", ".x", "acmé", "Kelvin K", "\u{212a}elvin", "a b", "a/b", "x\n", &long]
+        {
             let error = written.parse::<ProjectName>().expect_err(written);
             assert_eq!(error.code, Code::Name);
             assert!(error.message.starts_with("Invalid project name"), "{error}");

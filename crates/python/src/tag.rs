@@ -102,7 +102,10 @@ mod tests {
         }
         let tag = file_tag(&file(wrapt), &version("1.17.0"));
         assert_eq!(tag.len(), 100);
-        assert_eq!(tag, wrapt.strip_prefix("wrapt-").and_then(|rest| rest.strip_suffix(".whl")).expect("a wheel"));
+        assert_eq!(
+            tag,
+            wrapt.strip_prefix("wrapt-").and_then(|rest| rest.strip_suffix(".whl")).expect("a wheel")
+        );
     }
 
     #[test]

@@ -128,8 +128,18 @@ impl FromStr for Version {
             return Err(invalid());
         }
         let version = Self { inner: text.parse().map_err(|_| invalid())? };
+        // A number of the local part that needs more than 64 bits is kept as a text by the parser, and would
+        // be compared as one.
+        let is_overlong_number = |segment: &LocalSegment| match segment {
+            LocalSegment::String(text) => text.bytes().all(|byte| byte.is_ascii_digit()),
+            LocalSegment::Number(_) => false,
+        };
         // The canonical text, which is what is stored, may be longer: `1c` is `1rc0`.
-        if version.to_string().len() > MAX_VERSION_BYTES { Err(invalid()) } else { Ok(version) }
+        let is_too_long = version.to_string().len() > MAX_VERSION_BYTES;
+        if is_too_long || version.inner.local().iter().any(is_overlong_number) {
+            return Err(invalid());
+        }
+        Ok(version)
     }
 }
 
@@ -202,7 +212,21 @@ pub(crate) mod tests {
         let long = format!("1.{}", "0".repeat(MAX_VERSION_BYTES));
         // As long as allowed when written, and longer as canonical text.
         let grows = format!("1c+{}", "a".repeat(MAX_VERSION_BYTES - 3));
-        for text in ["", "1.0.*", " 1.0", "1.0\n", "abc", "1.0-", "1.0+", "1..0", "1.0+é", "１.0", &long, &grows] {
+        for text in [
+            "",
+            "1.0.*",
+            " 1.0",
+            "1.0\n",
+            "abc",
+            "1.0-",
+            "1.0+",
+            "1..0",
+            "1.0+é",
+            "１.0",
+            "1.0+99999999999999999999",
+            &long,
+            &grows,
+        ] {
             assert_eq!(text.parse::<Version>().expect_err(text).code, Code::Version);
         }
     }
@@ -210,9 +234,30 @@ pub(crate) mod tests {
     #[test]
     fn order_of_the_specification() {
         let ascending = [
-            "0.9", "1.0.dev1", "1.0a1.dev1", "1.0a1", "1.0a2.post1.dev3", "1.0a2.post1", "1.0b1", "1.0rc1",
-            "1.0", "1.0+abc", "1.0+abc.1", "1.0+abd", "1.0+5", "1.0+5.a", "1.0+10", "1.0.post1.dev1",
-            "1.0.post1", "1.0.1", "1.1", "1.9", "1.10", "2024.1", "1!0.1", "10!0",
+            "0.9",
+            "1.0.dev1",
+            "1.0a1.dev1",
+            "1.0a1",
+            "1.0a2.post1.dev3",
+            "1.0a2.post1",
+            "1.0b1",
+            "1.0rc1",
+            "1.0",
+            "1.0+abc",
+            "1.0+abc.1",
+            "1.0+abd",
+            "1.0+5",
+            "1.0+5.a",
+            "1.0+10",
+            "1.0.post1.dev1",
+            "1.0.post1",
+            "1.0.1",
+            "1.1",
+            "1.9",
+            "1.10",
+            "2024.1",
+            "1!0.1",
+            "10!0",
         ];
         for pair in ascending.windows(2) {
             let (lower, higher) = (version(pair[0]), version(pair[1]));

@@ -109,6 +109,11 @@ impl Registry {
         &self.0.blobs
     }
 
+    /// How long the body of an upload may stand still before the request is given up.
+    pub fn body_stall(&self) -> Duration {
+        self.settings().body_stall
+    }
+
     fn settings(&self) -> &Settings {
         &self.0.settings
     }

@@ -14,6 +14,7 @@ mod table;
 pub(crate) use table::api_endpoints;
 
 use serde_json::json;
+use testkit::python::{BuiltFile, Wheel};
 use testkit::{Api, Role, Visibility, random_bytes, random_word, sha256};
 
 use crate::scene::{Calls as _, Organization, Pushed, referrer_of, small_manifest};
@@ -39,6 +40,9 @@ struct Victim {
     upload: String,
     /// A personal token of the writer.
     token_id: String,
+    /// A Python project in the same registry, and its one wheel.
+    project: String,
+    wheel: BuiltFile,
 }
 
 /// What the open upload holds.
@@ -66,6 +70,8 @@ impl Victim {
         let upload = writer.upload_open(&repository);
         writer.call("PATCH", &upload, &[], UPLOADED).expect(&[202]);
         let token_id = writer.token_create("laptop")["id"].as_str().expect("a token has an id").to_owned();
+        let wheel = wheel_of(&format!("pkg-{}", random_word()));
+        writer.python_upload(&organization.name, &registry, &wheel).expect(&[200]);
         Self {
             organization,
             registry,
@@ -78,6 +84,8 @@ impl Victim {
             referrer,
             upload,
             token_id,
+            project: wheel.name.clone(),
+            wheel,
         }
     }
 
@@ -111,6 +119,24 @@ impl Victim {
         let registry =
             self.organization.admin().manage("GET", &path, &serde_json::Value::Null).expect(&[200]);
         assert_eq!(registry.json()["visibility"], "private", "{registry}");
+        self.project_is_untouched();
+    }
+
+    /// So is its Python project.
+    #[track_caller]
+    fn project_is_untouched(&self) {
+        let (organization, project) = (&self.organization.name, &self.project);
+        let page =
+            self.writer.python_page(organization, &self.registry, project).expect(&[200]).json();
+        assert_eq!(page["project-status"], json!({ "status": "active" }), "{page}");
+        assert_eq!(page["versions"], json!([self.wheel.version]), "{page}");
+        assert_eq!(page["files"].as_array().map(Vec::len), Some(1), "{page}");
+        assert_eq!(page["files"][0]["yanked"], false, "{page}");
+        assert_eq!(page["files"][0]["hashes"]["sha256"], self.wheel.sha256(), "{page}");
+        let file = self.writer.python_file(organization, &self.registry, project, &self.wheel.filename);
+        assert!(file.expect(&[200]).body == self.wheel.bytes, "the wheel changed");
+        let tags = self.writer.tag_list(&format!("{organization}/{}/{project}", self.registry));
+        assert_eq!(tags.len(), 2, "{tags:?}");
     }
 }
 
@@ -128,6 +154,12 @@ impl Attacker {
         api.image_push(&repository, "own", &small_manifest());
         Self { api, repository }
     }
+}
+
+/// A wheel whose version turns up nowhere else.
+fn wheel_of(project: &str) -> BuiltFile {
+    let version: String = random_word().bytes().take(9).map(|byte| char::from(b'1' + byte % 9)).collect();
+    Wheel::new(project, &format!("7.{version}")).build()
 }
 
 /// The digest of something that nobody ever pushed.

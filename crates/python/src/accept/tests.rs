@@ -28,7 +28,10 @@ fn what_clients_send() {
         ("application/vnd.pypi.simple.latest+json", Some(Format::Json)),
         ("application/vnd.pypi.simple.latest+html", Some(Format::HtmlV1)),
         ("application/vnd.pypi.simple.v2+json", None),
-        ("application/vnd.pypi.simple.v2+json, application/vnd.pypi.simple.v1+json;q=0.5", Some(Format::Json)),
+        (
+            "application/vnd.pypi.simple.v2+json, application/vnd.pypi.simple.v1+json;q=0.5",
+            Some(Format::Json),
+        ),
     ] {
         assert_eq!(negotiate(Some(accept), None), expected, "{accept}");
     }
@@ -54,7 +57,10 @@ fn weights_and_ranges() {
         ("Application/Vnd.PyPI.Simple.V1+JSON", Some(Format::Json)),
         ("text/html;charset=utf-8;q=0.2, application/vnd.pypi.simple.v1+json;q=0.1", Some(Format::Html)),
         ("application/vnd.pypi.simple.v1+json;x=\"a,b;c\\\";q=0\"", Some(Format::Json)),
-        ("text/html;q=0.5, application/*;q=0.4, application/vnd.pypi.simple.v1+json;q=0.3", Some(Format::Html)),
+        (
+            "text/html;q=0.5, application/*;q=0.4, application/vnd.pypi.simple.v1+json;q=0.3",
+            Some(Format::Html),
+        ),
     ] {
         assert_eq!(negotiate(Some(accept), None), expected, "{accept}");
     }
@@ -63,8 +69,19 @@ fn weights_and_ranges() {
 #[test]
 fn malformed_members_are_skipped() {
     for malformed in [
-        "text/html;q=2", "text/html;q=-1", "text/html;q=0.1234", "text/html;q=1.001", "text/html;q=",
-        "text/html;q=.5", "text/html;q=a", "text/html;q", "text", "/", "text/", "*/html", "te xt/html",
+        "text/html;q=2",
+        "text/html;q=-1",
+        "text/html;q=0.1234",
+        "text/html;q=1.001",
+        "text/html;q=",
+        "text/html;q=.5",
+        "text/html;q=a",
+        "text/html;q",
+        "text",
+        "/",
+        "text/",
+        "*/html",
+        "te xt/html",
     ] {
         let accept = format!("{malformed}, {HTML_V1};q=0.1");
         assert_eq!(negotiate(Some(&accept), None), Some(Format::HtmlV1), "{accept}");
@@ -104,7 +121,7 @@ proptest! {
             1000 => "1.000".to_owned(),
             other => format!("0.{other:03}"),
         };
-        let mut ranges = vec![
+        let mut ranges = [
             format!("{JSON};q={}", weight(json)),
             format!("{HTML_V1} ; q={}", weight(html_v1)),
             format!("text/html; q={}", weight(html)),

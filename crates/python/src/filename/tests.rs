@@ -12,7 +12,8 @@ fn refused(text: &str) -> Invalid {
 
 #[test]
 fn a_wheel_is_taken_apart() {
-    let wheel = file("Acme.Demo_pkg-1.0+CU118-2a-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl");
+    let wheel =
+        file("Acme.Demo_pkg-1.0+CU118-2a-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl");
     assert_eq!(wheel.kind(), Kind::Wheel);
     assert_eq!(wheel.project().as_str(), "acme-demo-pkg");
     assert_eq!(wheel.project_text(), "Acme.Demo_pkg");
@@ -22,10 +23,7 @@ fn a_wheel_is_taken_apart() {
     assert_eq!(tags.python, ["py2", "py3"]);
     assert_eq!(tags.abi, ["none"]);
     assert_eq!(tags.platform, ["manylinux_2_17_x86_64", "manylinux2014_x86_64"]);
-    assert_eq!(
-        wheel.wheel_tail(),
-        Some("2a-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64")
-    );
+    assert_eq!(wheel.wheel_tail(), Some("2a-py2.py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64"));
     assert_eq!(
         wheel.canonical(),
         "acme_demo_pkg-1+cu118-2a-py2.py3-none-manylinux2014_x86_64.manylinux_2_17_x86_64.whl"

@@ -91,8 +91,12 @@ fn what_is_left_out_has_an_order() {
     assert!(!only_description.contains_key("Description"));
     assert_eq!(only_description["Description-Truncated"], "true");
 
-    let license_too =
-        annotations(&format!("{}{}{}{description}", long("License", 100), long("Classifier", 100), long("Summary", 100)));
+    let license_too = annotations(&format!(
+        "{}{}{}{description}",
+        long("License", 100),
+        long("Classifier", 100),
+        long("Summary", 100)
+    ));
     assert!(!license_too.contains_key("License"));
     assert!(license_too.contains_key("Classifier"));
 
@@ -160,10 +164,7 @@ fn the_manifest_of_an_attestation() {
     let json: Value = serde_json::from_slice(&json).expect("JSON");
     assert_eq!(json["artifactType"], ATTESTATION_TYPE);
     assert_eq!(json["subject"], json!({"mediaType": MANIFEST_TYPE, "digest": "sha256:aa", "size": 7}));
-    assert_eq!(
-        json["layers"],
-        json!([{"mediaType": ATTESTATION_TYPE, "digest": "sha256:bb", "size": 9}])
-    );
+    assert_eq!(json["layers"], json!([{"mediaType": ATTESTATION_TYPE, "digest": "sha256:bb", "size": 9}]));
     assert_eq!(json["annotations"][PREDICATE_TYPE_ANNOTATION], "https://slsa.dev/provenance/v1");
 }
 
@@ -180,7 +181,7 @@ proptest! {
             let field = Field::ALL[at];
             if !required.contains(&field) && !used.contains(&field) {
                 used.push(field);
-                text.push_str(&format!("{}: {}\n", field.as_str(), "\u{1}".repeat(size)));
+                text.extend([field.as_str(), ": ", &"\u{1}".repeat(size), "\n"]);
             }
         }
         let metadata = metadata(&format!("{text}\n{}", "d".repeat(description)));

@@ -10,9 +10,12 @@ const BAR_INDENT: &str = "       |";
 /// What tools put before every further line of a folded value.
 const SPACE_INDENT: &str = "        ";
 
+/// A field: its name as written and its value.
+type Header = (String, String);
+
 /// The header fields in order, values unfolded and trimmed, and the body as it is.
-pub(super) fn split(text: &str) -> Result<(Vec<(String, String)>, &str), Invalid> {
-    let mut fields: Vec<(String, String)> = Vec::new();
+pub(super) fn split(text: &str) -> Result<(Vec<Header>, &str), Invalid> {
+    let mut fields: Vec<Header> = Vec::new();
     let mut rest = text;
     let mut number = 0_usize;
     while !rest.is_empty() {
@@ -45,7 +48,7 @@ pub(super) fn split(text: &str) -> Result<(Vec<(String, String)>, &str), Invalid
     Ok((fields, rest))
 }
 
-fn field(line: &str, number: usize) -> Result<(String, String), Invalid> {
+fn field(line: &str, number: usize) -> Result<Header, Invalid> {
     line.split_once(':')
         .filter(|(name, _)| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
         .map(|(name, value)| (name.to_owned(), value.trim_start_matches([' ', '\t']).to_owned()))

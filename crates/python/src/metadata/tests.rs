@@ -36,9 +36,21 @@ fn a_usual_file() {
     assert_eq!(
         names,
         [
-            "Metadata-Version", "Name", "Version", "Summary", "Home-page", "Author-email", "Requires-Dist",
-            "Requires-Dist", "Provides-Extra", "Requires-Python", "License-File", "License-File", "Dynamic",
-            "X-Vendor", "Description",
+            "Metadata-Version",
+            "Name",
+            "Version",
+            "Summary",
+            "Home-page",
+            "Author-email",
+            "Requires-Dist",
+            "Requires-Dist",
+            "Provides-Extra",
+            "Requires-Python",
+            "License-File",
+            "License-File",
+            "Dynamic",
+            "X-Vendor",
+            "Description",
         ]
     );
 }
@@ -63,8 +75,9 @@ fn windows_line_ends() {
 
 #[test]
 fn placeholders_and_empty_values_are_left_out() {
-    let metadata =
-        parse("Metadata-Version: 2.1\nName: UNKNOWN\nVersion: 1.0\nSummary: UNKNOWN\nLicense:\nRequires-Python: \nDescription: UNKNOWN\n\nbody\n");
+    let metadata = parse(
+        "Metadata-Version: 2.1\nName: UNKNOWN\nVersion: 1.0\nSummary: UNKNOWN\nLicense:\nRequires-Python: \nDescription: UNKNOWN\n\nbody\n",
+    );
     assert_eq!(metadata.name().as_str(), "UNKNOWN");
     assert_eq!(metadata.summary(), None);
     assert_eq!(metadata.get("License"), None);
@@ -145,7 +158,8 @@ fn requirements_that_installers_may_not_understand() {
         let metadata = parse(&format!("{MINIMAL}Requires-Dist: {value}\n"));
         assert_eq!(!metadata.warnings().is_empty(), warned, "{value}: {:?}", metadata.warnings());
     }
-    for (value, warned) in [(">=3.8", false), (">=3.8,<4,!=3.9.*", false), ("~=3.8", false), ("three", true)] {
+    for (value, warned) in [(">=3.8", false), (">=3.8,<4,!=3.9.*", false), ("~=3.8", false), ("three", true)]
+    {
         let metadata = parse(&format!("{MINIMAL}Requires-Python: {value}\n"));
         assert_eq!(!metadata.warnings().is_empty(), warned, "{value}");
         assert_eq!(metadata.requires_python(), Some(value));
@@ -179,7 +193,7 @@ proptest! {
     ) {
         prop_assume!(summary != "UNKNOWN" && description.trim() != "" && description != "UNKNOWN");
         prop_assume!(!description.starts_with('\n'));
-        let lines: String = classifiers.iter().map(|value| format!("Classifier: {value}\n")).collect();
+        let lines: String = classifiers.iter().flat_map(|value| ["Classifier: ", value, "\n"]).collect();
         let metadata = parse(&format!("{MINIMAL}Summary: {summary}\n{lines}\n{description}"));
         prop_assert_eq!(metadata.summary(), Some(summary.as_str()));
         let expected: Vec<&str> =

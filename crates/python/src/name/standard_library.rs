@@ -1,6 +1,6 @@
 //! The names of the standard library's modules.
 
-/// The top-level public modules of CPython 3.8 to 3.14 in normal form, sorted.
+/// The top-level public modules of `CPython` 3.8 to 3.14 in normal form, sorted.
 pub(super) const MODULES: &[&str] = &[
     "abc",
     "aifc",

@@ -18,13 +18,11 @@ pub(super) fn page(page: &Page<'_>) -> String {
 }
 
 pub(super) fn project_list<S: AsRef<str>>(names: &[S]) -> String {
-    let anchors: String = names
-        .iter()
-        .map(|name| {
-            let name = escape(name.as_ref());
-            format!("<a href=\"{name}/\">{name}</a><br>\n")
-        })
-        .collect();
+    let mut anchors = String::new();
+    for name in names {
+        let name = escape(name.as_ref());
+        anchors.extend(["<a href=\"", &name, "/\">", &name, "</a><br>\n"]);
+    }
     document("Simple index", "", &anchors)
 }
 

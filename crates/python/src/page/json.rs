@@ -1,6 +1,6 @@
 //! Pages as JSON.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{API_VERSION, Page, PageFile, upload_time};
 
@@ -72,8 +72,7 @@ struct FileJson<'a> {
     requires_python: Option<&'a str>,
     size: u64,
     upload_time: String,
-    #[serde(serialize_with = "flag_or_reason")]
-    yanked: Option<&'a str>,
+    yanked: Yanked<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     core_metadata: Option<Hashes<'a>>,
     /// The same under its first name, for readers that know no other (PEP 714).
@@ -97,7 +96,7 @@ impl<'a> FileJson<'a> {
             requires_python: file.requires_python.as_deref(),
             size: file.size,
             upload_time: upload_time(file.uploaded_at_millis),
-            yanked: file.yanked.as_deref(),
+            yanked: Yanked::of(file.yanked.as_deref()),
             core_metadata: metadata,
             dist_info_metadata: metadata,
             provenance: file.provenance.as_deref(),
@@ -106,11 +105,19 @@ impl<'a> FileJson<'a> {
 }
 
 /// `false`, `true`, or the reason: an empty text would be read as "not yanked" by clients that test its truth.
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn flag_or_reason<S: Serializer>(yanked: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
-    match yanked {
-        None => serializer.serialize_bool(false),
-        Some("") => serializer.serialize_bool(true),
-        Some(reason) => serializer.serialize_str(reason),
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Yanked<'a> {
+    Flag(bool),
+    Reason(&'a str),
+}
+
+impl<'a> Yanked<'a> {
+    fn of(yanked: Option<&'a str>) -> Self {
+        match yanked {
+            None => Self::Flag(false),
+            Some("") => Self::Flag(true),
+            Some(reason) => Self::Reason(reason),
+        }
     }
 }

@@ -115,8 +115,12 @@ fn versions_and_files_are_in_the_order_of_versions() {
     assert_eq!(
         names,
         [
-            "acme_demo-1.0rc1.tar.gz", "acme_demo-1.0.tar.gz", "acme_demo-1.9.tar.gz",
-            "acme_demo-1.10.0-py3-none-any.whl", "acme_demo-1.10.tar.gz", "acme_demo-1!0.1.tar.gz",
+            "acme_demo-1.0rc1.tar.gz",
+            "acme_demo-1.0.tar.gz",
+            "acme_demo-1.9.tar.gz",
+            "acme_demo-1.10.0-py3-none-any.whl",
+            "acme_demo-1.10.tar.gz",
+            "acme_demo-1!0.1.tar.gz",
         ]
     );
 }
@@ -151,7 +155,11 @@ fn lists_of_projects() {
     );
     let html = project_list_html(&names);
     assert!(html.contains("<meta name=\"pypi:repository-version\" content=\"1.4\">\n"));
-    assert!(html.contains("<body>\n<a href=\"acme-demo/\">acme-demo</a><br>\n<a href=\"six/\">six</a><br>\n</body>"));
+    assert!(
+        html.contains(
+            "<body>\n<a href=\"acme-demo/\">acme-demo</a><br>\n<a href=\"six/\">six</a><br>\n</body>"
+        )
+    );
     assert_eq!(project_list_json::<&str>(&[]), br#"{"meta":{"api-version":"1.4"},"projects":[]}"#);
 }
 

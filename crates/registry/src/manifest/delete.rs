@@ -4,7 +4,7 @@ use super::pull::unknown;
 use crate::collect::{Removal, manifest_remove_in};
 use crate::error::{Error, ErrorKind};
 use crate::grant::{Delete, Granted};
-use crate::python::{Times, is_python_in, managed, python_file_delete_in};
+use crate::python::{Times, is_managed, is_python_in, managed, python_file_delete_in};
 use crate::store::review::Kind;
 use crate::tag::{Tagging, tag_remove_in};
 use crate::{Registry, store};
@@ -31,7 +31,7 @@ impl Registry {
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
-                    if is_python_in(transaction, repository_id).await? {
+                    if is_managed(tag.as_str()) && is_python_in(transaction, repository_id).await? {
                         return Err(managed(&name, tag.as_str()));
                     }
                     let tagging = Tagging { repository_id, tag: tag.as_str(), actor: &actor, now };
@@ -84,7 +84,14 @@ impl Registry {
                             format!("index {holder} still names manifest {digest}; delete the index first"),
                         ));
                     }
-                    for (tag,) in store::tags::tags_of_manifest_in(transaction, manifest_id).await? {
+                    let tags = store::tags::tags_of_manifest_in(transaction, manifest_id).await?;
+                    // The index of a release goes when its files do.
+                    if let Some((tag,)) = tags.iter().find(|(tag,)| is_managed(tag))
+                        && is_python_in(transaction, repository_id).await?
+                    {
+                        return Err(managed(&name, tag));
+                    }
+                    for (tag,) in tags {
                         let tagging = Tagging { repository_id, tag: &tag, actor: &actor, now };
                         tag_remove_in(transaction, &tagging).await?;
                     }

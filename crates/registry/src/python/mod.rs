@@ -49,6 +49,12 @@ pub(crate) async fn is_python_in(transaction: &mut Transaction, repository_id: i
     Ok(store::python_projects::project_of_repository_in(transaction, repository_id).await?.is_some())
 }
 
+/// Whether a tag in the repository of a Python project is one that the server keeps: those of releases and
+/// files begin with their version, and versions with a digit.
+pub(crate) fn is_managed(tag: &str) -> bool {
+    tag.starts_with(|first: char| first.is_ascii_digit())
+}
+
 /// What somebody hears who wants to set or remove a tag that the server keeps.
 pub(crate) fn managed(name: &RepositoryName, tag: &str) -> Error {
     Error::new(
@@ -72,7 +78,7 @@ pub(crate) fn check_foreign(name: &str, is_referrer: bool, tags: &[String]) -> R
             ),
         ));
     }
-    match tags.iter().find(|tag| tag.starts_with(|first: char| first.is_ascii_digit())) {
+    match tags.iter().find(|tag| is_managed(tag)) {
         None => Ok(()),
         Some(tag) => Err(Error::new(
             ErrorKind::Forbidden,

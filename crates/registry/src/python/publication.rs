@@ -136,7 +136,8 @@ pub(super) async fn publish_in(transaction: &mut Transaction, new: Publication) 
     let existing =
         store::python_files::file_by_canonical_in(transaction, project.id, &canonical).await?;
     if let Duplicate::Same(row) = compare(existing, &new.file, &new.sha256)? {
-        if let Some(held) = &new.content {
+        // Both are there already, so what was brought of them goes to the trash.
+        for held in new.content.iter().chain(&new.empty_config) {
             object_adopt_in(transaction, &held.object, times.now, new.trash_delay).await?;
         }
         attestations_add_in(transaction, place, &row, &new.attestations, &new.actor, times, new.trash_delay)

@@ -5,14 +5,17 @@
 
 use clock::Timestamp;
 use oci::RepositoryName;
+use python::Version;
 
 use super::publication::Publication;
 use super::publish::Described;
 use super::pushed::described_layer;
+use super::{PythonSettings, Strictness};
 use crate::blob::parse_key;
 use crate::error::Error;
 use crate::grant::{Caller, Granted, PackagesManage};
 use crate::store::manifests::ManifestRecord;
+use crate::store::referrers::Position;
 use crate::{Registry, store};
 
 /// Repositories and manifests that are read in one statement.
@@ -90,7 +93,7 @@ impl Registry {
         let blob = store::blobs::blob_get(self.db(), repository_id, &layer.digest)
             .await?
             .ok_or_else(|| Error::unavailable("its file is gone", "no link"))?;
-        let settings = granted.resource.settings;
+        let settings = lenient(granted.resource.settings);
         let distribution = self.python_examine(&parse_key(&blob.object_key)?, &file, settings).await?;
         let caller = Caller::operator();
         let described = Described {
@@ -100,18 +103,52 @@ impl Registry {
             manifest: Some(record.body.into()),
         };
         let publication = self.publication(&granted.resource, &caller, described).await?;
-        let settings = super::PythonSettings {
-            allow_similar_names: true,
-            allow_standard_library_names: true,
-            ..publication.settings
-        };
+        let tags = store::tags::tags_of_digest(self.db(), repository_id, &record.digest).await?;
+        let version = release_version(&tags, &publication.version);
         let publication = Publication {
             actor: record.pushed_by,
             uploaded_at: Some(Timestamp::from_millis(record.created_at)),
             settings,
+            version,
             ..publication
         };
-        self.commit_publication(publication).await.map(Some)
+        let is_new = self.commit_publication(publication).await?;
+        if is_new {
+            self.attestations_count(repository_id, record.digest).await?;
+        }
+        Ok(Some(is_new))
+    }
+
+    /// Writes down how many attestations refer to a file that is in the index again.
+    async fn attestations_count(&self, repository_id: i64, manifest_digest: String) -> Result<(), Error> {
+        let found = store::referrers::referrers_page(
+            self.db(),
+            repository_id,
+            &manifest_digest,
+            Some(python::ATTESTATION_TYPE),
+            Position::START,
+            BATCH,
+        )
+        .await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.db()
+            .write(db::Durability::Durable, move |transaction| {
+                Box::pin(async move {
+                    let project =
+                        store::python_projects::project_of_repository_in(transaction, repository_id).await?;
+                    let Some(project) = project else { return Ok(()) };
+                    let file =
+                        store::python_files::file_by_manifest_in(transaction, project, &manifest_digest).await?;
+                    if let Some(file) = file {
+                        let count = found.len() as u64;
+                        store::python_files::file_attestations_add_in(transaction, file.id, count).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// The full name of a project's repository.
@@ -121,4 +158,25 @@ impl Registry {
     ) -> Result<RepositoryName, oci::NameError> {
         format!("{}/{}/{name}", packages.organization, packages.registry).parse()
     }
+}
+
+/// Every file was taken in once, so whatever the registry asks of new ones is not asked again.
+fn lenient(settings: PythonSettings) -> PythonSettings {
+    PythonSettings {
+        strict_filenames: false,
+        record: Strictness::Warn,
+        license_files: Strictness::Warn,
+        allow_similar_names: true,
+        allow_standard_library_names: true,
+        ..settings
+    }
+}
+
+/// How the release of a file spells its version, which may be otherwise than in the file: all tags of a release
+/// begin with it.
+fn release_version(tags: &[(String,)], version: &Version) -> Version {
+    tags.iter()
+        .filter_map(|(tag,)| python::parse_version_tag(tag.split('-').next().unwrap_or_default()))
+        .find(|spelled| spelled == version)
+        .unwrap_or_else(|| version.clone())
 }

@@ -52,7 +52,7 @@ pub(crate) async fn blob_find_pullable_in(
              LEFT JOIN organization_members om
                  ON om.organization_id = g.organization_id AND om.user_id = $3
              LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $3
-             WHERE g.deleted_at IS NULL
+             WHERE g.deleted_at IS NULL AND r.quarantine IS NULL
                AND (g.visibility = 'public' OR om.role IS NOT NULL OR gm.role IS NOT NULL)
              LIMIT 1",
             params![digest, MOUNT_CANDIDATES, user_id],

@@ -65,6 +65,20 @@ pub(crate) async fn tags_of_manifest_in(
     transaction.all("SELECT name FROM tags WHERE manifest_id = $1 ORDER BY name", params![manifest_id]).await
 }
 
+/// The tags of the manifest with this digest.
+pub(crate) async fn tags_of_digest(
+    db: &Db,
+    repository_id: i64,
+    digest: &str,
+) -> Result<Vec<(String,)>, Error> {
+    db.all(
+        "SELECT t.name FROM manifests m JOIN tags t ON t.manifest_id = m.id
+         WHERE m.repository_id = $1 AND m.digest = $2 ORDER BY t.name",
+        params![repository_id, digest],
+    )
+    .await
+}
+
 pub(crate) async fn manifest_is_tagged_in(
     transaction: &mut Transaction,
     manifest_id: i64,

@@ -15,9 +15,6 @@ use super::unread::Pieces;
 use crate::body::{Response, empty};
 use crate::limit::BodyPermit;
 
-/// How long an upload may stand still.
-const STALL: Duration = Duration::from_mins(1);
-
 /// A file that has arrived.
 struct Received {
     filename: String,
@@ -39,7 +36,7 @@ pub(super) async fn post(exchange: Exchange<'_>) -> Result<Response, Failure> {
         ));
     };
     let registry = &exchange.state.registry;
-    let mut form = Form::new(body, &boundary, STALL);
+    let mut form = Form::new(body, &boundary, registry.body_stall());
     let mut fields = UploadForm::new();
     let mut received = None;
     if let Err(failure) = receive(registry, &granted, &mut form, &mut fields, &mut received).await {

@@ -3,7 +3,7 @@
 use testkit::{Api, Place, Role, Visibility, random_word};
 
 use super::Victim;
-use super::table::{api_endpoints, protocol_endpoints};
+use super::table::{api_endpoints, protocol_endpoints, python_endpoints, python_mistakes};
 use crate::scene::{Calls as _, Organization, admin, outsider, referrer_of, small_manifest};
 
 /// A word that turns up in everything that belongs to the victim and in nothing else.
@@ -38,6 +38,8 @@ fn victim_with(canary: &Canary) -> Victim {
     admin().user_create(&username, &random_word());
     admin().member_put(Place::Organization(&name), &username, Role::Writer);
     victim.writer.token_create(&format!("{word}-token"));
+    let wheel = testkit::python::Wheel::new(&format!("{word}-project"), "1.0").header("Summary", word);
+    victim.writer.python_upload(&name, &victim.registry, &wheel.build()).expect(&[200]);
     // In one of the attacker's own repositories nothing refers to it either.
     victim
 }
@@ -78,6 +80,19 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
             ("{username}", victim.writer.username().to_owned()),
             ("{token}", victim.token_id.clone()),
             ("{tag}", victim.tag.clone()),
+            ("{project}", victim.project.clone()),
+            ("{filename}", victim.wheel.filename.clone()),
+            ("{sha256}", victim.wheel.sha256()),
+            ("{version}", victim.wheel.version.clone()),
+        ],
+        // What is in the canary's own project is there to be named as well.
+        vec![
+            ("{organization}", victim.organization.name.clone()),
+            ("{registry}", victim.registry.clone()),
+            ("{project}", format!("{}-project", canary.0)),
+            ("{filename}", format!("{}_project-1.0-py3-none-any.whl", canary.0)),
+            ("{sha256}", "0".repeat(64)),
+            ("{version}", "1.0".to_owned()),
         ],
         vec![
             ("{repository}", own_repository.clone()),
@@ -106,6 +121,7 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
         .iter()
         .map(|endpoint| ("", endpoint))
         .chain(api_endpoints().iter().map(|endpoint| ("/api/v1", endpoint)))
+        .chain(python_endpoints().iter().chain(python_mistakes()).map(|endpoint| ("", endpoint)))
         .filter(|(_, endpoint)| ["GET", "HEAD"].contains(&endpoint.method))
         .map(|(prefix, endpoint)| format!("{} {prefix}{}", endpoint.method, endpoint.path))
         .chain(

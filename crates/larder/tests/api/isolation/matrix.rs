@@ -11,8 +11,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
 use testkit::{Answer, Api, random_word};
 
-use super::table::{Endpoint, api_endpoints, protocol_endpoints};
-use super::{Attacker, Victim, digest_of_nothing, upload_of_nothing};
+use super::table::{Endpoint, api_endpoints, protocol_endpoints, python_endpoints, python_mistakes};
+use super::{Attacker, Victim, digest_of_nothing, upload_of_nothing, wheel_of};
 use crate::scene::{Calls as _, admin, own_server, user_of};
 
 /// What stands in a request for each name in braces.
@@ -32,6 +32,11 @@ impl Target {
             ("{username}", victim.writer.username().to_owned()),
             ("{token}", victim.token_id.clone()),
             ("{tag}", victim.tag.clone()),
+            // A file's name holds its version.
+            ("{filename}", victim.wheel.filename.clone()),
+            ("{project}", victim.project.clone()),
+            ("{sha256}", victim.wheel.sha256()),
+            ("{version}", victim.wheel.version.clone()),
         ])
     }
 
@@ -69,6 +74,7 @@ impl Target {
     fn missing(&self) -> Vec<(&'static str, Self)> {
         let [organization, registry] =
             ["{organization}", "{registry}"].map(|name| self.value(name).to_owned());
+        let wheel = wheel_of(&format!("pkg-{}", random_word()));
         let last = self.value("{repository}").rsplit('/').next().unwrap_or_default().to_owned();
         let repository = |organization: &str, registry: &str, last: &str| {
             ("{repository}", format!("{organization}/{registry}/{last}"))
@@ -103,6 +109,10 @@ impl Target {
                     ("{username}", format!("user-{}", random_word())),
                     ("{token}", self.value("{token}").chars().rev().collect()),
                     ("{tag}", format!("tag-{}", random_word())),
+                    ("{project}", wheel.name.clone()),
+                    ("{filename}", wheel.filename.clone()),
+                    ("{sha256}", wheel.sha256()),
+                    ("{version}", wheel.version.clone()),
                 ]),
             ),
         ]
@@ -241,6 +251,52 @@ fn t9_management_answers_the_same_for_what_is_hidden_and_what_is_missing() {
             ("nobody", Box::new(|_| nobody.clone()), 401),
         ];
         check(endpoints, "/api/v1", &victim, &ways);
+    }
+}
+
+/// The statuses are others here: installers take 404 as leave to look elsewhere, and know no token service.
+#[test]
+fn t9_the_python_index_answers_the_same_for_what_is_hidden_and_what_is_missing() {
+    let (victim, attacker) = (Victim::new(), Attacker::new());
+    let nobody = attacker.api.as_nobody();
+    let personal = attacker.api.token_create("laptop")["token"].as_str().expect("a token").to_owned();
+    let silent = attacker.api.as_bearer(&attacker.api.token(&["registry:catalog:*"]));
+    // To the one right path of a page anybody is sent, whether or not it is there.
+    let is_redirect = |endpoint: &Endpoint| {
+        ["/simple", "/simple/{project}"].iter().any(|end| endpoint.path.ends_with(end))
+    };
+    let (redirects, mut rest): (Vec<Endpoint>, Vec<Endpoint>) =
+        python_endpoints().iter().partition(|endpoint| is_redirect(endpoint));
+    rest.extend(python_mistakes());
+    assert_eq!(redirects.len(), 2);
+    for (endpoints, refused, unsigned) in [(&redirects, 301, 301), (&rest, 403, 401)] {
+        let ways: [Way<'_>; 6] = [
+            ("a stranger with a password", Box::new(|_| attacker.api.clone()), refused),
+            ("a stranger with a personal token", Box::new(|_| attacker.api.as_bearer(&personal)), refused),
+            (
+                "a stranger with a personal token as a password",
+                Box::new(|_| attacker.api.as_user("__token__", &personal)),
+                refused,
+            ),
+            ("nobody", Box::new(|_| nobody.clone()), unsigned),
+            ("the server's administrator", Box::new(|_| server_administrator()), refused),
+            // Refused before anything is looked at, and so before a redirect.
+            (
+                "a stranger with a token for pulling",
+                Box::new(|target| attacker.api.as_bearer(&attacker.api.token(&[&target.scope()]))),
+                403,
+            ),
+        ];
+        check(endpoints, "", &victim, &ways);
+        let ways: [Way<'_>; 2] = [
+            ("a stranger with a token for something else", Box::new(|_| silent.clone()), 403),
+            (
+                "nobody with a token for it",
+                Box::new(|target| nobody.as_bearer(&nobody.token(&[&target.scope()]))),
+                403,
+            ),
+        ];
+        check(endpoints, "", &victim, &ways);
     }
 }
 

@@ -71,6 +71,46 @@ const PROTOCOL: &[Endpoint] = &[
 const MANIFEST: &str =
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
 
+/// The Python index.
+const PYTHON: &[Endpoint] = &[
+    plain("GET", "/api/v1/{organization}/{registry}/python"),
+    plain("HEAD", "/api/v1/{organization}/{registry}/python/"),
+    with_body("POST", "/api/v1/{organization}/{registry}/python", CONTENT_TYPE_FORM, FORM),
+    with_body("POST", "/api/v1/{organization}/{registry}/python/", CONTENT_TYPE_FORM, FORM),
+    plain("GET", "/api/v1/{organization}/{registry}/python/simple/"),
+    plain("HEAD", "/api/v1/{organization}/{registry}/python/simple/"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/+simple/"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/simple/{project}/"),
+    plain("HEAD", "/api/v1/{organization}/{registry}/python/simple/{project}/"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/+simple/{project}/"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/files/{project}/{sha256}/{filename}"),
+    plain("HEAD", "/api/v1/{organization}/{registry}/python/files/{project}/{sha256}/{filename}"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/files/{project}/{sha256}/{filename}.metadata"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/integrity/{project}/{version}/{filename}/provenance"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/simple"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/simple/{project}"),
+];
+
+/// What is no call of the Python index, although it is aimed at one.
+const PYTHON_MISTAKES: &[Endpoint] = &[
+    with_body("POST", "/api/v1/{organization}/{registry}/python/simple/", CONTENT_TYPE_FORM, FORM),
+    plain("PUT", "/api/v1/{organization}/{registry}/python"),
+    plain("DELETE", "/api/v1/{organization}/{registry}/python/simple/{project}/"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/nothing/{project}"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/simple/_{project}/"),
+    plain("GET", "/api/v1/{organization}/{registry}/python/files/{project}/none/{filename}"),
+    plain("DELETE", "/api/v1/{organization}/{registry}/python/files/{project}/{sha256}/{filename}"),
+];
+
+/// How a request says that its body is a form with a file.
+const CONTENT_TYPE_FORM: &[(&str, &str)] = &[("content-type", "multipart/form-data; boundary=x")];
+
+/// A form that says which project it is about.
+const FORM: &str = "--x\r\nContent-Disposition: form-data; name=\":action\"\r\n\r\nfile_upload\r\n\
+                    --x\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\n{project}\r\n\
+                    --x\r\nContent-Disposition: form-data; name=\"content\"; filename=\"{filename}\"\r\n\r\n\
+                    bytes\r\n--x--\r\n";
+
 /// The management API.
 const API: &[Endpoint] = &[
     plain("GET", "/me"),
@@ -123,11 +163,49 @@ const API: &[Endpoint] = &[
     ),
     plain("GET", "/organizations/{organization}/registries/{registry}/members/{username}"),
     plain("DELETE", "/organizations/{organization}/registries/{registry}/members/{username}"),
+    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects"),
+    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}"),
+    with_body(
+        "PATCH",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}",
+        CONTENT_TYPE_JSON,
+        r#"{"status":"archived"}"#,
+    ),
+    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases"),
+    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}"),
+    with_body(
+        "PATCH",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}",
+        CONTENT_TYPE_JSON,
+        r#"{"yanked":true}"#,
+    ),
+    plain("DELETE", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}"),
+    plain("POST", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}/restore"),
+    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files"),
+    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}"),
+    with_body(
+        "PATCH",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}",
+        CONTENT_TYPE_JSON,
+        r#"{"yanked":true,"reason":"no"}"#,
+    ),
+    plain("DELETE", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}?reason=no"),
+    plain("POST", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}/restore"),
 ];
 
 /// The endpoints of the registry protocol.
 pub(crate) fn protocol_endpoints() -> &'static [Endpoint] {
     PROTOCOL
+}
+
+/// The endpoints of the Python index.
+pub(crate) fn python_endpoints() -> &'static [Endpoint] {
+    PYTHON
+}
+
+/// Requests to the Python index that none of its endpoints takes.
+pub(crate) fn python_mistakes() -> &'static [Endpoint] {
+    PYTHON_MISTAKES
 }
 
 /// The endpoints of the management API; their paths begin behind `/api/v1`.
@@ -170,29 +248,66 @@ fn every_call_of_the_protocol_is_in_the_table() {
 }
 
 #[test]
-fn every_route_of_management_is_in_the_table() {
-    // The router's file is the list of endpoints: `.route("path", get(…).post(…))`.
-    let source = include_str!("../../../../server/src/api/mod.rs");
-    let mut expected = BTreeSet::new();
-    for route in source.split(".route(").skip(1) {
+fn every_call_of_the_python_index_is_in_the_table() {
+    let source = include_str!("../../../../python/src/call.rs");
+    let labels = source.split("fn endpoint(").nth(1).expect("calls have labels");
+    let labels = labels.split("\n}").next().expect("the labels end");
+    let expected: BTreeSet<&str> = between(labels, "=> \"", "\"").collect();
+    let parse = |endpoint: &Endpoint| {
+        let path = endpoint
+            .path
+            .replace("{project}", "demo")
+            .replace("{sha256}", &"0".repeat(64))
+            .replace("{filename}", "demo-1.0-py3-none-any.whl")
+            .replace("{version}", "1.0")
+            .replace(['{', '}'], "");
+        let method = Method::from_bytes(endpoint.method.as_bytes()).expect("a method is a token");
+        ::python::Call::parse(&method, &path)
+    };
+    let found: BTreeSet<&str> = PYTHON
+        .iter()
+        .map(|endpoint| parse(endpoint).unwrap_or_else(|error| panic!("{endpoint:?}: {error}")).endpoint())
+        .collect();
+    assert!(expected.len() > 7, "the labels were not found in the source: {expected:?}");
+    assert_eq!(found, expected);
+    for mistake in PYTHON_MISTAKES {
+        parse(mistake).expect_err("a mistake is no call");
+    }
+}
+
+/// The routes that a router's file lists, `.route("path", get(…).post(…))`, and the routers that it nests,
+/// `.nest("path", …)`: their paths.
+fn routes(source: &'static str) -> (BTreeSet<(&'static str, String)>, Vec<&'static str>) {
+    let router = source.split("fn router()").nth(1).and_then(|rest| rest.split("\n}").next());
+    let router = router.expect("the file has a router");
+    let mut found = BTreeSet::new();
+    for route in router.split(".route(").skip(1) {
         let path = route.split('"').nth(1).expect("a route has a path");
-        let handlers =
-            route.split(".route(").next().unwrap_or_default().split(".fallback(").next().unwrap_or_default();
+        let handlers = [".nest(", ".fallback("].iter().fold(route, |text, end| {
+            text.split(end).next().expect("a text has a beginning")
+        });
         for (word, method) in
             [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("patch(", "PATCH"), ("delete(", "DELETE")]
         {
             if handlers.contains(word) {
-                expected.insert((method, path.replace("{token}", "{}").replace("{username}", "{}")));
+                found.insert((method, path.to_owned()));
             }
         }
     }
+    (found, between(router, ".nest(\"", "\"").collect())
+}
+
+#[test]
+fn every_route_of_management_is_in_the_table() {
+    let (mut expected, nested) = routes(include_str!("../../../../server/src/api/mod.rs"));
+    let [packages] = nested[..] else { panic!("a nested router that this table knows nothing of: {nested:?}") };
+    let (below, nested) = routes(include_str!("../../../../server/src/api/python/mod.rs"));
+    assert!(nested.is_empty(), "a nested router that this table knows nothing of: {nested:?}");
+    expected.extend(below.into_iter().map(|(method, path)| (method, format!("{packages}{path}"))));
     let found = API
         .iter()
-        .map(|endpoint| {
-            let path = endpoint.path.split('?').next().unwrap_or_default();
-            (endpoint.method, path.replace("{token}", "{}").replace("{username}", "{}"))
-        })
+        .map(|endpoint| (endpoint.method, endpoint.path.split('?').next().unwrap_or_default().to_owned()))
         .collect();
-    assert!(expected.len() > 20, "the routes were not found in the source: {expected:?}");
+    assert!(expected.len() > 35, "the routes were not found in the source: {expected:?}");
     assert_eq!(expected, found);
 }

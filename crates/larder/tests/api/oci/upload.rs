@@ -279,6 +279,53 @@ fn a_put_whose_answer_was_lost_may_be_repeated() {
     expect_error(upload.patch("10-11", b"ab"), 404, "BLOB_UPLOAD_UNKNOWN");
 }
 
+/// A client that repeats it sends the body once more, and an answer before its end would be taken for one to the
+/// request that follows on the same connection.
+#[test]
+fn a_repeated_closing_put_is_answered_after_its_body_and_the_connection_goes_on() {
+    let upload = Upload::new();
+    let bytes = random_bytes(4 * 1024 * 1024);
+    let digest = sha256(&bytes);
+    upload.check_stored(upload.put(&digest, None, &bytes), &bytes);
+    let mut connection = connect(server());
+    for _ in 0..3 {
+        let request = head(&upload, "PUT", &format!("Content-Length: {}", bytes.len()))
+            .replacen(" HTTP", &format!("?digest={digest} HTTP"), 1)
+            .replace("Connection: close\r\n", "");
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        connection.write_all(request.as_bytes()).expect("the server reads");
+        connection.write_all(first).expect("the server reads");
+        connection.set_read_timeout(Some(Duration::from_millis(200))).expect("a time limit can be set");
+        let early = connection.read(&mut [0]);
+        assert!(early.is_err(), "an answer before the end of the body: {early:?}");
+        connection.set_read_timeout(Some(Duration::from_secs(20))).expect("a time limit can be set");
+        connection.write_all(second).expect("the server reads");
+        let answer = read_head(&mut connection);
+        assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+        assert!(answer.contains(&format!("\r\ndocker-content-digest: {digest}\r\n")), "{answer}");
+        assert!(answer.contains("\r\ncontent-length: 0\r\n"), "{answer}");
+        assert!(!answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    // The next request is read where the body ended.
+    let next = head(&upload, "GET", "Content-Length: 0").replacen(&upload.location, "/v2/", 1);
+    connection.write_all(next.as_bytes()).expect("the server reads");
+    let answer = read_head(&mut connection);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// The head of an answer, in lower case but for its first line, and not a byte more.
+fn read_head(connection: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        connection.read_exact(&mut byte).expect("the server answers");
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let (status, fields) = head.split_once("\r\n").expect("a head has lines");
+    format!("{status}\r\n{}", fields.to_lowercase())
+}
+
 #[test]
 fn a_cancelled_upload_is_gone() {
     let upload = Upload::new();

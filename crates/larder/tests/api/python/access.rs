@@ -99,7 +99,11 @@ fn u24_who_may_only_read_or_nothing_at_all_is_403() {
     expect_refusal(upload_to(&outsider, name, "open"), 403, "DENIED", "push");
     // Who may push elsewhere in the organization may not push here.
     let elsewhere = user_of(index.organization().admin());
-    index.organization().admin().member_put(testkit::Place::Registry(name, "open"), elsewhere.username(), Role::Writer);
+    index.organization().admin().member_put(
+        testkit::Place::Registry(name, "open"),
+        elsewhere.username(),
+        Role::Writer,
+    );
     expect_refusal(upload_to(&elsewhere, name, "main"), 403, "DENIED", "");
     expect_taken(upload_to(&elsewhere, name, "open"));
     index.is_empty();
@@ -119,7 +123,8 @@ fn u24_a_token_for_a_repository_is_none_for_an_index() {
 fn rights_come_before_what_is_wrong_with_the_request() {
     let index = Index::new();
     let viewer = index.organization().member(Role::Viewer);
-    let send = |api: &Api| api.exchange(&Method::POST, &index.path(""), &[("Content-Type", "text/plain")], b"x");
+    let send =
+        |api: &Api| api.exchange(&Method::POST, &index.path(""), &[("Content-Type", "text/plain")], b"x");
     expect_refusal(send(&viewer), 403, "DENIED", "");
     expect_refusal(send(&index.writer.as_nobody()), 401, "UNAUTHORIZED", "");
     expect_refusal(send(&index.writer), 415, "UNSUPPORTED", "");
@@ -182,7 +187,8 @@ fn u27_the_index_is_not_where_uploads_go() {
     let content_type = Upload::content_type();
     let headers = [("Content-Type", content_type.as_str())];
     for path in ["/simple/", "/simple", "/simple/demo/", "/+simple/", "/%2Bsimple/demo/"] {
-        let answer = index.writer.exchange(&Method::POST, &index.path(path), &headers, &Upload::new(&file).body());
+        let answer =
+            index.writer.exchange(&Method::POST, &index.path(path), &headers, &Upload::new(&file).body());
         assert_eq!(answer.header("allow"), Some("GET, HEAD"), "{answer}");
         expect_refusal(answer, 405, "UNSUPPORTED", "upload to the URL that ends in /python");
     }
@@ -219,7 +225,10 @@ fn s2_a_host_that_a_request_makes_up_is_in_no_url() {
         let authorization = authorization.headers()["authorization"].to_str().expect("text").to_owned();
         let ask = |path: &str, host: &str, more: &[(&str, &str)]| {
             let mut head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
-            let _ = write!(head, "Authorization: {authorization}\r\nAccept: application/vnd.pypi.simple.v1+json\r\n");
+            let _ = write!(
+                head,
+                "Authorization: {authorization}\r\nAccept: application/vnd.pypi.simple.v1+json\r\n"
+            );
             for (name, value) in more {
                 let _ = write!(head, "{name}: {value}\r\n");
             }
@@ -235,7 +244,10 @@ fn s2_a_host_that_a_request_makes_up_is_in_no_url() {
             let honest = ask(path.split('?').next().unwrap_or_default(), &server.host(), &[]);
             for (host, more) in [
                 ("evil.example.net", &[][..]),
-                (&server.host(), &[("X-Forwarded-Host", "evil.example.net"), ("X-Forwarded-Proto", "gopher")]),
+                (
+                    &server.host(),
+                    &[("X-Forwarded-Host", "evil.example.net"), ("X-Forwarded-Proto", "gopher")],
+                ),
                 (&server.host(), &[("Forwarded", "host=evil.example.net;proto=gopher")]),
                 (&server.host(), &[("X-Forwarded-Prefix", "/evil"), ("X-Original-URL", "/evil")]),
             ] {
@@ -248,7 +260,8 @@ fn s2_a_host_that_a_request_makes_up_is_in_no_url() {
                 }
             }
         }
-        let url = index.entry(&file.name, &file.filename)["url"].as_str().expect("a file has a URL").to_owned();
+        let url =
+            index.entry(&file.name, &file.filename)["url"].as_str().expect("a file has a URL").to_owned();
         assert!(url.starts_with(&format!("{}/api/v1/", public_url.unwrap_or_default())), "{url}");
     }
 }

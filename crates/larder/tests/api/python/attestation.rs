@@ -83,11 +83,17 @@ fn b28_attestations_that_are_malformed_or_about_something_else() {
             (json!([with(&good, "/envelope", json!({}))]), "an empty envelope"),
             (json!([with(&good, "/envelope/statement", json!("%"))]), "no base64"),
             (json!([with(&good, "/envelope/signature", json!(""))]), "no signature"),
-            (json!([with(&good, "/envelope/statement", json!(STANDARD.encode("x")))]), "a statement that is no JSON"),
+            (
+                json!([with(&good, "/envelope/statement", json!(STANDARD.encode("x")))]),
+                "a statement that is no JSON",
+            ),
             (json!([with(&good, "/verification_material", json!(null))]), "no material"),
             (json!([with(&good, "/verification_material/certificate", json!(null))]), "no certificate"),
             (json!([with(&good, "/verification_material/transparency_entries", json!([]))]), "no entries"),
-            (of(&with(&stated, "/_type", json!("https://in-toto.io/Statement/v0.1"))), "another statement type"),
+            (
+                of(&with(&stated, "/_type", json!("https://in-toto.io/Statement/v0.1"))),
+                "another statement type",
+            ),
             (of(&with(&stated, "/predicateType", json!("https://example.com/x"))), "an unknown predicate"),
             (of(&with(&stated, "/subject", json!([]))), "no subject"),
             (of(&with(&stated, "/subject", json!([subject, subject]))), "two subjects"),
@@ -142,7 +148,8 @@ fn u23_attestations_behind_the_content_are_kept() {
     let path = format!("/integrity/{}/1.0/{}/provenance", file.name, file.filename);
     let provenance = index.writer.ask("GET", &index.path(&path)).expect(&[200]).json();
     let bundles = provenance["attestation_bundles"].as_array().expect("there are bundles");
-    let kept: Vec<_> = bundles.iter().flat_map(|bundle| bundle["attestations"].as_array().expect("a list")).collect();
+    let kept: Vec<_> =
+        bundles.iter().flat_map(|bundle| bundle["attestations"].as_array().expect("a list")).collect();
     assert_eq!(kept.len(), 2, "{provenance}");
     assert!(kept.contains(&&stated) && kept.contains(&&built), "{provenance}");
     own.collect();

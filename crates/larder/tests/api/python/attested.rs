@@ -10,11 +10,11 @@ use super::scene::{Index, OwnIndex, project};
 use crate::scene::{Calls as _, own_server};
 
 const ATTESTATION_TYPE: &str = "application/vnd.python.attestation.v1+json";
-const PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";
+pub(super) const PUBLISH: &str = "https://docs.pypi.org/attestations/publish/v1";
 const BUILD: &str = "https://slsa.dev/provenance/v1";
 
 /// An attestation of the right shape, signed by nobody.
-fn attestation(file: &BuiltFile, predicate_type: &str) -> Value {
+pub(super) fn attestation(file: &BuiltFile, predicate_type: &str) -> Value {
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{ "name": file.filename, "digest": { "sha256": file.sha256() } }],
@@ -35,7 +35,7 @@ fn attestation(file: &BuiltFile, predicate_type: &str) -> Value {
 }
 
 /// The upload of a file with these attestations.
-fn upload(file: &BuiltFile, attestations: &[Value]) -> Upload {
+pub(super) fn upload(file: &BuiltFile, attestations: &[Value]) -> Upload {
     // At the end, as some clients send it.
     let field = testkit::python::Part::text("attestations", Value::from(attestations.to_vec()).to_string());
     Upload::new(file).last(field)

@@ -44,7 +44,9 @@ fn b4_file_names_with_characters_that_none_has() {
             index.refuses_form(&encoded(&file, bad), FILENAME, "Invalid filename '");
         }
         // The same where the header can hold it as it is.
-        for bad in [format!("../{name}"), format!("a\\{name}"), format!(".{name}"), name.replace("pkg", "p\u{e9}")] {
+        for bad in
+            [format!("../{name}"), format!("a\\{name}"), format!(".{name}"), name.replace("pkg", "p\u{e9}")]
+        {
             let form = Upload::new(&file).content(|part| part.filename = Some(bad));
             index.refuses_form(&form, FILENAME, "Invalid filename '");
         }
@@ -84,9 +86,12 @@ fn b5_names_that_are_no_wheel_names() {
 fn b6_names_that_are_no_project_names() {
     leaving_nothing(|index| {
         let file = wheel().build();
-        for bad in
-            ["_x-1.0-py3-none-any.whl", "x_-1.0-py3-none-any.whl", "x.-1.0-py3-none-any.whl", "-1.0-py3-none-any.whl"]
-        {
+        for bad in [
+            "_x-1.0-py3-none-any.whl",
+            "x_-1.0-py3-none-any.whl",
+            "x.-1.0-py3-none-any.whl",
+            "-1.0-py3-none-any.whl",
+        ] {
             index.refuses(&file.clone().renamed(bad), NAME, "Invalid project name '");
         }
         // 100 bytes are the most that a name has.
@@ -106,7 +111,8 @@ fn b6_names_that_are_no_project_names() {
 fn b6_names_in_metadata_that_are_no_project_names() {
     leaving_nothing(|index| {
         for name in ["_x", "x-", ".x", "acm\u{e9}", "Kelvin K", "\u{212a}elvin", "a/b", "..", "a\u{200b}b"] {
-            let built = wheel().metadata(format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")).build();
+            let built =
+                wheel().metadata(format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")).build();
             index.refuses(&built, NAME, &format!("Invalid project name '{}'", name.replace('\u{200b}', "?")));
         }
     });
@@ -136,7 +142,8 @@ fn b7_versions_that_are_none_or_another_one() {
         let name = project();
         let spelled = name.replace('-', "_");
         for version in ["newest", "1.0.dev_x", "1..0", "1.0_final_x", "1!", "2024.x", &"1".repeat(101)] {
-            let file = Wheel::new(&name, "1.0").filename(&format!("{spelled}-{version}-py3-none-any.whl")).build();
+            let file =
+                Wheel::new(&name, "1.0").filename(&format!("{spelled}-{version}-py3-none-any.whl")).build();
             index.refuses(&file, "PYTHON_VERSION_INVALID", "Invalid version '");
         }
         for version in ["newest", "1.0 or later", "1.0-\u{661}", "v"] {
@@ -144,7 +151,8 @@ fn b7_versions_that_are_none_or_another_one() {
             let file = Wheel::new(&name, "1.0").metadata(metadata).build();
             index.refuses(&file, "PYTHON_VERSION_INVALID", "Invalid version '");
         }
-        for (other, shown) in [("2.0", "2.0"), ("1.0.post1", "1.0.post1"), ("1!1.0", "1!1.0"), ("1.0+local", "1.0+local")]
+        for (other, shown) in
+            [("2.0", "2.0"), ("1.0.post1", "1.0.post1"), ("1!1.0", "1!1.0"), ("1.0+local", "1.0+local")]
         {
             let metadata = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {other}\n");
             let file = Wheel::new(&name, "1.0").metadata(metadata.as_str()).build();
@@ -231,9 +239,13 @@ fn b24_kinds_of_file_that_are_not_taken() {
 fn u30_a_detached_signature_is_passed_over() {
     let index = Index::new();
     let file = wheel().build();
-    let signature = || Part::file("gpg_signature", &format!("{}.asc", file.filename), "-----BEGIN PGP SIGNATURE-----");
+    let signature =
+        || Part::file("gpg_signature", &format!("{}.asc", file.filename), "-----BEGIN PGP SIGNATURE-----");
     expect_taken(index.send(&Upload::new(&file).part(signature())));
     assert_eq!(index.files(&file.name), [file.filename.as_str()]);
     expect_taken(index.send(&Upload::new(&file).last(signature())));
-    index.writer.get(&format!("{}.asc", index.path(&format!("/simple/{}/{}", file.name, file.filename)))).expect(&[404]);
+    index
+        .writer
+        .get(&format!("{}.asc", index.path(&format!("/simple/{}/{}", file.name, file.filename))))
+        .expect(&[404]);
 }

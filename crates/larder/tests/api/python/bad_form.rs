@@ -76,7 +76,8 @@ fn b1_a_form_that_is_cut_off() {
         let file = wheel().file("data", testkit::random_bytes(300_000)).build();
         let body = Upload::new(&file).body();
         // In the first head, in a field, in the head of the file, in the file, and before the last boundary.
-        let content = body.windows(4).position(|window| window == b"PK\x03\x04").expect("the form has a wheel");
+        let content =
+            body.windows(4).position(|window| window == b"PK\x03\x04").expect("the form has a wheel");
         for length in [10, 100, content - 30, content + 1, content + 200_000, body.len() - 10] {
             let answer = index.send_body(&Upload::content_type(), &body[..length]);
             expect_refusal(answer, 400, FORM, "malformed multipart body");
@@ -103,7 +104,11 @@ fn b2_exactly_one_file() {
             let as_file = form().without(field).part(Part::file(field, "a.txt", "x"));
             index.refuses_form(&as_file, FORM, &format!("{field}: must not be a file"));
         }
-        index.refuses_form(&form().part(Part::text("summary", b"\xff")), FORM, "summary: must be text in UTF-8");
+        index.refuses_form(
+            &form().part(Part::text("summary", b"\xff")),
+            FORM,
+            "summary: must be text in UTF-8",
+        );
         for field in ["name", "version", "filetype", ":action", "sha256_digest"] {
             let twice = form().part(Part::text(field, "something else"));
             index.refuses_form(&twice, FORM, &format!("{field}: two different values"));
@@ -119,9 +124,11 @@ fn b3_every_digest_has_to_be_that_of_the_file() {
         let form = || Upload::new(&file);
         let none = form().without("sha256_digest").without("blake2_256_digest");
         index.refuses_form(&none, DIGEST, "the form has no digest of the file");
-        for (field, shown, length) in
-            [("sha256_digest", "sha256", 64), ("blake2_256_digest", "blake2_256", 64), ("md5_digest", "md5", 32)]
-        {
+        for (field, shown, length) in [
+            ("sha256_digest", "sha256", 64),
+            ("blake2_256_digest", "blake2_256", 64),
+            ("md5_digest", "md5", 32),
+        ] {
             let wrong = form().field(field, &"0".repeat(length));
             let sentence = format!("The digest supplied does not match the uploaded file ({shown})");
             index.refuses_form(&wrong, DIGEST, &sentence);
@@ -266,7 +273,8 @@ fn b29_headers_that_two_programs_read_differently() {
             ];
             index.writer.exchange(&Method::POST, &index.path(""), &headers, &body).expect(&[400]);
         }
-        let types = [("Content-Type", content_type.as_str()), ("Content-Type", "multipart/form-data; boundary=B")];
+        let types =
+            [("Content-Type", content_type.as_str()), ("Content-Type", "multipart/form-data; boundary=B")];
         let answer = index.writer.exchange(&Method::POST, &index.path(""), &types, &body);
         expect_refusal(answer, 415, "UNSUPPORTED", "an upload is sent as multipart/form-data");
         let fields: Vec<_> = std::iter::repeat_n(("X-Field", "x"), 200).collect();
@@ -280,8 +288,9 @@ fn a_file_name_in_both_spellings_is_fine_when_they_are_the_same() {
     let index = Index::new();
     let file = wheel().build();
     let name = &file.filename;
-    let head =
-        format!("Content-Disposition: form-data; name=\"content\"; filename=\"{name}\"; filename*=UTF-8''{name}");
+    let head = format!(
+        "Content-Disposition: form-data; name=\"content\"; filename=\"{name}\"; filename*=UTF-8''{name}"
+    );
     expect_taken(index.send(&with_content_head(&file, &head)));
     assert_eq!(index.files(&file.name), [name.as_str()]);
 }

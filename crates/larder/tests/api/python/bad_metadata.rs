@@ -1,7 +1,7 @@
 //! Wheels whose archive is sound and whose description of themselves is not.
 
 use serde_json::json;
-use testkit::python::{Sdist, Wheel};
+use testkit::python::{BuiltFile, Sdist, Wheel};
 
 use super::scene::{Index, leaving_nothing, project, wheel};
 
@@ -16,7 +16,9 @@ fn b15_not_exactly_one_dist_info_directory() {
         index.refuses(&none, ARCHIVE, sentence);
         let nested = wheel().dist_info("lib/acme-1.0.dist-info").build();
         index.refuses(&nested, ARCHIVE, sentence);
-        for second in ["other-1.0.dist-info/METADATA", "other-1.0.dist-info/x", "zzz.dist-info/x", "z.DIST-INFO/x"] {
+        for second in
+            ["other-1.0.dist-info/METADATA", "other-1.0.dist-info/x", "zzz.dist-info/x", "z.DIST-INFO/x"]
+        {
             let two = wheel().file(second, "Metadata-Version: 2.1\nName: other\nVersion: 1.0\n").build();
             index.refuses(&two, ARCHIVE, sentence);
         }
@@ -46,7 +48,8 @@ fn b15_the_dist_info_directory_of_something_else() {
 fn b15_the_dist_info_directory_in_another_spelling_is_fine() {
     let index = Index::new();
     let word = testkit::random_word();
-    let file = Wheel::new(&format!("Acme.{word}"), "1.0").dist_info(&format!("Acme.{word}-1.0.0.dist-info")).build();
+    let file =
+        Wheel::new(&format!("Acme.{word}"), "1.0").dist_info(&format!("Acme.{word}-1.0.0.dist-info")).build();
     index.takes(&file);
 }
 
@@ -119,7 +122,10 @@ fn b18_wheel_files_that_are_missing_or_too_new() {
     leaving_nothing(|index| {
         index.refuses(&wheel().without("WHEEL").build(), ARCHIVE, "WHEEL is missing in '");
         for (content, sentence) in [
-            (b"Wheel-Version: 2.0\nTag: py3-none-any\n".as_slice(), "WHEEL has the unsupported Wheel-Version '2.0'"),
+            (
+                b"Wheel-Version: 2.0\nTag: py3-none-any\n".as_slice(),
+                "WHEEL has the unsupported Wheel-Version '2.0'",
+            ),
             (b"Wheel-Version: x\n", "WHEEL has the unsupported Wheel-Version 'x'"),
             (b"Tag: py3-none-any\n", "WHEEL has no Wheel-Version"),
             (b"", "WHEEL has no Wheel-Version"),
@@ -139,44 +145,64 @@ fn b19_a_wheel_without_record_is_refused_under_every_policy() {
     });
 }
 
-#[test]
-fn b19_a_record_that_does_not_match() {
-    let rows = || {
+/// A wheel of a new project with a RECORD made of the path of its module and the name of its `.dist-info`
+/// directory.
+fn recorded(record: impl FnOnce(&str, &str) -> String) -> BuiltFile {
+    let name = project();
+    let wheel = Wheel::new(&name, "1.0");
+    let (module, directory) = (format!("{}.py", name.replace('-', "_")), wheel.directory());
+    wheel.record(record(&module, &directory)).build()
+}
+
+/// Wheels with a RECORD that does not match, and what is said of it.
+fn mismatches() -> Vec<(BuiltFile, &'static str)> {
+    let line = |hash: &'static str| {
+        recorded(|module, directory| format!("{module},{hash},16\n{directory}/RECORD,,\n"))
+    };
+    let wrong_hash = {
+        let name = project();
+        Wheel::new(&name, "1.0").wrong_hash(&format!("{}.py", name.replace('-', "_"))).build()
+    };
+    let wrong_size = {
         let name = project();
         let module = format!("{}.py", name.replace('-', "_"));
-        let good = Wheel::new(&name, "1.0");
-        let directory = good.directory();
-        let content = b"version = \"1.0\"\n".as_slice();
-        let line = |path: &str, hash: &str| format!("{path},{hash},16\n{directory}/RECORD,,\n");
-        let sha1 = "sha1=2jmj7l5rSw0yVb_vlWAYkK_YBwk";
-        assert_eq!(content.len(), 16);
-        [
-            (good.wrong_hash(&module).build(), "the hash of '"),
-            (Wheel::new(&name, "1.0").build_with(|archive| archive.add("unlisted.py", "x")), "'unlisted.py' is not listed"),
-            (Wheel::new(&name, "1.0").record("").build(), "is not listed"),
-            (Wheel::new(&name, "1.0").record(line(&module, "")).build(), "there is no hash of '"),
-            (
-                Wheel::new(&name, "1.0").record(line(&module, "md5=1B2M2Y8AsgTpgAmY7PhCfg")).build(),
-                "the hash algorithm is too weak",
-            ),
-            (Wheel::new(&name, "1.0").record(line(&module, sha1)).build(), "the hash algorithm is too weak"),
-            (Wheel::new(&name, "1.0").record(line(&module, "sha256=x")).build(), "the hash is malformed"),
-            (Wheel::new(&name, "1.0").record(line("absent.py", "sha256=x")).build(), "'absent.py' is listed but not in"),
-            (Wheel::new(&name, "1.0").record("one field\n").build(), "a line is not a path, a hash and a size"),
-        ]
+        Wheel::new(&name, "1.0").build_with(|archive| {
+            let record = archive.entries.last_mut().expect("RECORD comes last");
+            let text = String::from_utf8_lossy(&record.content).replacen(",16\n", ",17\n", 1);
+            assert!(text.starts_with(&module), "{text}");
+            record.content = text.into_bytes();
+        })
     };
+    vec![
+        (wrong_hash, "the hash of '"),
+        (wrong_size, "the size of '"),
+        (wheel().build_with(|archive| archive.add("unlisted.py", "x")), "'unlisted.py' is not listed"),
+        (recorded(|_, _| String::new()), "is not listed"),
+        (line(""), "there is no hash of '"),
+        (line("md5=1B2M2Y8AsgTpgAmY7PhCfg"), "the hash algorithm is too weak"),
+        (line("sha1=2jmj7l5rSw0yVb_vlWAYkK_YBwk"), "the hash algorithm is too weak"),
+        (line("sha256=x"), "the hash is malformed"),
+        (recorded(|_, _| "absent.py,sha256=x,1\n".to_owned()), "'absent.py' is listed but not in"),
+        (recorded(|_, _| "one field\n".to_owned()), "a line is not a path, a hash and a size"),
+    ]
+}
+
+#[test]
+fn b19_a_record_that_does_not_match() {
     leaving_nothing(|index| {
-        for (file, sentence) in rows() {
-            index.refuses(&file, ARCHIVE, &format!("RECORD does not match the wheel: {}", ""));
+        for (file, sentence) in mismatches() {
+            index.refuses(&file, ARCHIVE, "RECORD does not match the wheel: ");
             index.refuses(&file, ARCHIVE, sentence);
         }
     });
     let index = Index::new();
     index.policy(&json!({ "record": "warn" }));
-    for (file, sentence) in rows() {
+    for (file, sentence) in mismatches() {
         index.takes(&file);
         let warnings = index.warnings(&file.name, &file.filename);
-        let found = |warning: &String| warning.contains("RECORD does not match the wheel") && warning.contains(sentence);
+        let found = |warning: &String| {
+            warning.contains("RECORD does not match the wheel") && warning.contains(sentence)
+        };
         assert!(warnings.iter().any(found), "{sentence}: {warnings:?}");
     }
 }
@@ -211,7 +237,8 @@ fn b21_entry_points_that_cannot_be_read_or_lead_elsewhere() {
         let file = wheel().dist_info_file("entry_points.txt", b"[a]\n\xff = b\n".as_slice()).build();
         index.refuses(&file, ARCHIVE, "invalid entry points: ");
     });
-    let good = wheel().dist_info_file("entry_points.txt", "[console_scripts]\nacme-demo = acme.demo:main\n").build();
+    let good =
+        wheel().dist_info_file("entry_points.txt", "[console_scripts]\nacme-demo = acme.demo:main\n").build();
     Index::new().takes(&good);
 }
 
@@ -221,7 +248,10 @@ fn b22_license_files_that_are_not_there() {
     let lacking = || {
         [
             wheel().metadata_version("2.4").header("License-File", "LICENSE.txt").build(),
-            Sdist::new(&project(), "1.0").metadata_version("2.4").header("License-File", "LICENSE.txt").build(),
+            Sdist::new(&project(), "1.0")
+                .metadata_version("2.4")
+                .header("License-File", "LICENSE.txt")
+                .build(),
         ]
     };
     for file in lacking() {

@@ -27,7 +27,9 @@ fn with(path: &str, member: impl FnOnce(String) -> TarEntry) -> BuiltFile {
 /// A record of an extended header (POSIX.1, "pax Extended Header").
 fn extended(key: &str, value: &str) -> TarEntry {
     let rest = format!(" {key}={value}\n");
-    let length = (1..=9).map(|digits| rest.len() + digits).find(|length| length.to_string().len() + rest.len() == *length);
+    let length = (1..=9)
+        .map(|digits| rest.len() + digits)
+        .find(|length| length.to_string().len() + rest.len() == *length);
     let length = length.expect("a record of this length");
     TarEntry { kind: b'x', ..TarEntry::new("header", format!("{length}{rest}")) }
 }
@@ -90,7 +92,10 @@ fn b23_not_exactly_one_directory_of_the_right_name() {
         (edited(|archive, _| archive.add("second-1.0/x", "x")), "it must contain exactly one top directory"),
         (edited(|archive, _| archive.add("x", "x")), "it must contain exactly one top directory"),
         (Sdist::new(&name, "1.0").directory(&format!("{other}-1.0")).build(), "the top directory '"),
-        (Sdist::new(&name, "1.0").directory(&format!("{}-2.0", name.replace('-', "_"))).build(), "the top directory '"),
+        (
+            Sdist::new(&name, "1.0").directory(&format!("{}-2.0", name.replace('-', "_"))).build(),
+            "the top directory '",
+        ),
         (Sdist::new(&name, "1.0").directory(&name.replace('-', "_")).build(), "the top directory '"),
         (Sdist::new(&name, "1.0").directory("src").build(), "the top directory '"),
         (edited(|archive, _| archive.entries.clear()), "it is empty"),
@@ -100,10 +105,15 @@ fn b23_not_exactly_one_directory_of_the_right_name() {
 #[test]
 fn b23_package_information_that_is_missing_or_odd() {
     leaving_nothing(|index| {
-        index.refuses(&sdist().without_metadata().build(), METADATA, "PKG-INFO is missing in the top directory");
+        index.refuses(
+            &sdist().without_metadata().build(),
+            METADATA,
+            "PKG-INFO is missing in the top directory",
+        );
         let below = edited(|archive, directory| {
             archive.entries.remove(0);
-            archive.add(&format!("{directory}/src/PKG-INFO"), "Metadata-Version: 2.1\nName: x\nVersion: 1.0\n");
+            archive
+                .add(&format!("{directory}/src/PKG-INFO"), "Metadata-Version: 2.1\nName: x\nVersion: 1.0\n");
         });
         index.refuses(&below, METADATA, "PKG-INFO is missing in the top directory");
         let link = edited(|archive, directory| {
@@ -216,7 +226,10 @@ fn b23_t26_devices_pipes_and_sparse_files() {
 #[test]
 fn b23_headers_that_two_programs_read_differently() {
     refused(vec![
-        (with("x", |path| TarEntry { checksum: Some(1), ..TarEntry::new(path, "x") }), "the file is not a tar archive, or a header in it is damaged"),
+        (
+            with("x", |path| TarEntry { checksum: Some(1), ..TarEntry::new(path, "x") }),
+            "the file is not a tar archive, or a header in it is damaged",
+        ),
         (with("x", |path| TarEntry { size: Some(10_000), ..TarEntry::new(path, "x") }), ""),
         (with("x/", |path| TarEntry { kind: b'5', size: Some(512), ..TarEntry::new(path, "x") }), "'"),
         (
@@ -241,7 +254,10 @@ fn b23_headers_that_two_programs_read_differently() {
             }),
             "a global extended header states a name or a size",
         ),
-        (edited(|archive, _| archive.entries.push(extended("path", "a"))), "it ends after an extended header"),
+        (
+            edited(|archive, _| archive.entries.push(extended("path", "a"))),
+            "it ends after an extended header",
+        ),
     ]);
 }
 

@@ -18,9 +18,7 @@ const SIZE: &str = "SIZE_INVALID";
 /// A wheel of about this many bytes.
 fn wheel_of(bytes: u64) -> BuiltFile {
     let length = usize::try_from(bytes).expect("a test's file fits in memory");
-    wheel().build_with(|archive| {
-        archive.entries.push(Entry { method: 0, ..Entry::new("data", random_bytes(length)) });
-    })
+    wheel().file("data", random_bytes(length)).build_with(|archive| archive.entry("data").method = 0)
 }
 
 /// By how many bytes the most memory that the server ever had grows meanwhile.
@@ -40,7 +38,8 @@ impl Wire {
     fn begin(index: &Index, length: Option<u64>) -> Self {
         let model = index.writer.request(Method::POST, "/").build().expect("a request can be built");
         let authorization = model.headers()["authorization"].to_str().expect("credentials are text");
-        let length = length.map_or("Transfer-Encoding: chunked".to_owned(), |length| format!("Content-Length: {length}"));
+        let length = length
+            .map_or("Transfer-Encoding: chunked".to_owned(), |length| format!("Content-Length: {length}"));
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nAuthorization: {authorization}\r\nContent-Type: {}\r\n{length}\r\n\r\n",
             index.path(""),
@@ -271,9 +270,7 @@ fn t26_archives_that_expand_cost_no_memory() {
     let index = &own.index;
     index.takes(&wheel().build());
     index.takes(&Sdist::new(&project(), "1.0").build());
-    let many_members = wheel().build_with(|archive| {
-        archive.entries.extend((0..60_000).map(|number| Entry { method: 0, ..Entry::new(format!("{number}"), "") }));
-    });
+    let many_members = (0..60_000).fold(wheel(), |wheel, number| wheel.file(&format!("{number}"), "")).build();
     let deep = wheel().build_with(|archive| archive.add(&"a/".repeat(500), ""));
     let long_names = wheel().build_with(|archive| {
         let name = |number: usize| format!("{number:01000}");
@@ -286,12 +283,11 @@ fn t26_archives_that_expand_cost_no_memory() {
     };
     let bombs = [
         wheel().build_with(|archive| archive.entries.push(Entry::zeros("zeros", 512 * MEBIBYTE))),
-        wheel().build_with(|archive| {
-            archive.entries.push(Entry { size: Some(10), ..Entry::zeros("zeros", 512 * MEBIBYTE) });
-        }),
+        wheel().file("zeros", vec![0; 60 << 20]).build_with(|archive| archive.entry("zeros").size = Some(10)),
         wheel().build_with(|archive| {
             for number in 0..30_000 {
-                let shared = Entry { offset: Some(0), central_only: true, ..Entry::new(format!("{number}"), "x") };
+                let shared =
+                    Entry { offset: Some(0), central_only: true, ..Entry::new(format!("{number}"), "x") };
                 archive.entries.push(shared);
             }
         }),
@@ -299,16 +295,26 @@ fn t26_archives_that_expand_cost_no_memory() {
         wheel().record("x".repeat(60 << 20)).build(),
         wheel().dist_info_file("entry_points.txt", "x".repeat(50 << 20)).build(),
         long_names,
-        tar(&|archive, directory| archive.entries.push(TarEntry::zeros(format!("{directory}/z"), 1024 * MEBIBYTE))),
         tar(&|archive, directory| {
-            archive.entries.push(TarEntry { kind: b'x', ..TarEntry::zeros(format!("{directory}/z"), 60 * MEBIBYTE) });
+            archive.entries.push(TarEntry::zeros(format!("{directory}/z"), 1024 * MEBIBYTE))
         }),
         tar(&|archive, directory| {
-            archive.entries.push(TarEntry { kind: b'L', ..TarEntry::zeros(format!("{directory}/z"), 60 * MEBIBYTE) });
+            archive
+                .entries
+                .push(TarEntry { kind: b'x', ..TarEntry::zeros(format!("{directory}/z"), 60 * MEBIBYTE) });
         }),
         tar(&|archive, directory| {
-            archive.entries.extend((0..100_000).map(|number| TarEntry::new(format!("{directory}/{number}"), "")));
-            archive.entries.extend((0..100_001).map(|number| TarEntry::new(format!("{directory}/x{number}"), "")));
+            archive
+                .entries
+                .push(TarEntry { kind: b'L', ..TarEntry::zeros(format!("{directory}/z"), 60 * MEBIBYTE) });
+        }),
+        tar(&|archive, directory| {
+            archive
+                .entries
+                .extend((0..100_000).map(|number| TarEntry::new(format!("{directory}/{number}"), "")));
+            archive
+                .entries
+                .extend((0..100_001).map(|number| TarEntry::new(format!("{directory}/x{number}"), "")));
         }),
     ];
     let begun = Instant::now();
@@ -324,4 +330,41 @@ fn t26_archives_that_expand_cost_no_memory() {
     });
     assert!(grown < 64 * MEBIBYTE, "{grown} bytes");
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+/// Text that is short when it is compressed and has very many parts.
+#[test]
+fn t26_descriptions_of_very_many_parts_cost_little_memory() {
+    let own = OwnIndex::new();
+    let index = &own.index;
+    index.takes(&wheel().build());
+    index.policy(&json!({ "record": "warn" }));
+    let metadata = |line: &str| {
+        let name = project();
+        let start = format!("Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n");
+        let lines = line.repeat(((4 << 20) - start.len()) / line.len());
+        Wheel::new(&name, "1.0").metadata(start + &lines).build()
+    };
+    let files = [
+        metadata("A:b\n"),
+        metadata("Classifier: x\n"),
+        metadata("Requires-Dist: x\n"),
+        metadata(" \n"),
+        wheel().record("a,sha256=x,1\n".repeat((16 << 20) / 13)).build(),
+        wheel().record(",,\n".repeat((16 << 20) / 3)).build(),
+        wheel().record(",".repeat(16 << 20)).build(),
+        wheel().wheel("Tag: a-b-c\n".repeat((256 << 10) / 11)).build(),
+        wheel().dist_info_file("entry_points.txt", "a=b\n".repeat((1 << 20) / 4)).build(),
+    ];
+    for file in &files {
+        let begun = Instant::now();
+        let grown = memory_of(&own.server, || {
+            let answer = index.upload(file);
+            assert!([200, 400].contains(&answer.status), "{answer}");
+        });
+        let start = String::from_utf8_lossy(&file.metadata[..40.min(file.metadata.len())]).into_owned();
+        eprintln!("{start:?} {} bytes: {} MiB in {:?}", file.bytes.len(), grown / MEBIBYTE, begun.elapsed());
+        assert!(grown < 128 * MEBIBYTE, "{grown} bytes");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    }
 }

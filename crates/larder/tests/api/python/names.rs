@@ -81,7 +81,8 @@ fn b26_s1_names_of_modules_of_python_itself() {
     leaving_nothing(|index| {
         for name in ["json", "Asyncio", "concurrent", "unittest", "tomllib", "distutils", "xml"] {
             for file in [Wheel::new(name, "1.0").build(), Sdist::new(name, "1.0").build()] {
-                let sentence = format!("project {} would be called like a module of Python", name.to_lowercase());
+                let sentence =
+                    format!("project {} would be called like a module of Python", name.to_lowercase());
                 expect_refusal(index.upload(&file), 409, "PYTHON_NAME_RESERVED", &sentence);
             }
             index.has_nothing_of(name);

@@ -84,7 +84,10 @@ fn b30_wheels_whose_archive_is_broken() {
         (BuiltFile { bytes: random_bytes(1000), ..wheel().build() }, "ZIP archive not accepted"),
         (wheel().build_with(|archive| archive.suffix = b"x".to_vec()), "trailing data"),
         (wheel().build_with(|archive| archive.add("../x", "x")), "unsafe path in archive"),
-        (wheel().build_with(|archive| archive.entries.push(Entry::link("x", "/etc/passwd"))), "a link or a device"),
+        (
+            wheel().build_with(|archive| archive.entries.push(Entry::link("x", "/etc/passwd"))),
+            "a link or a device",
+        ),
         (wheel().build_with(|archive| archive.entries.push(Entry::zeros("x", 65 << 20))), "expands too much"),
         (wheel().without("RECORD").build(), "RECORD is missing"),
         (wheel().without("METADATA").build(), "METADATA is missing"),
@@ -96,7 +99,10 @@ fn b30_wheels_whose_archive_is_broken() {
 fn b30_source_distributions_whose_archive_is_broken() {
     refusing(vec![
         (Sdist::new(&project(), "1.0").uncompressed().build(), "tar archive not accepted"),
-        (Sdist::new(&project(), "1.0").build_with(|archive| archive.add("../x", "x")), "unsafe path in archive"),
+        (
+            Sdist::new(&project(), "1.0").build_with(|archive| archive.add("../x", "x")),
+            "unsafe path in archive",
+        ),
         (
             Sdist::new(&project(), "1.0").build_with(|archive| {
                 archive.entries.push(TarEntry::zeros("zeros", 128 << 20));
@@ -120,9 +126,8 @@ fn b30_manifests_that_do_not_describe_their_file() {
         changed
     };
     let other = wheel().build();
-    let annotated = |key: &str, value: &str| {
-        with("/layers/0/annotations", json!({ TITLE: file.filename, key: value }))
-    };
+    let annotated =
+        |key: &str, value: &str| with("/layers/0/annotations", json!({ TITLE: file.filename, key: value }));
     for (manifest, sentence) in [
         (with("/layers/0/annotations", json!({})), TITLE),
         (with("/layers", json!([])), "exactly one layer"),
@@ -147,8 +152,9 @@ fn b30_manifests_that_do_not_describe_their_file() {
         expect_error(answer, 400, "MANIFEST_INVALID");
     }
     let absent = manifest(&Wheel::new(&file.name, "1.0").file("more", "x").build()).to_string();
-    let answer = index.writer.manifest_put(&repository(index, &file), "1.0", MANIFEST_TYPE, absent.as_bytes());
-    expect_error(answer, 404, "MANIFEST_BLOB_UNKNOWN");
+    let answer =
+        index.writer.manifest_put(&repository(index, &file), "1.0", MANIFEST_TYPE, absent.as_bytes());
+    expect_error(answer, 400, "MANIFEST_BLOB_UNKNOWN");
     index.page(&file.name).expect(&[404]);
     // And as it should be, it is a file like any other.
     index.writer.manifest_put(&repository(index, &file), "1.0", MANIFEST_TYPE, &bytes).expect(&[201]);
@@ -200,7 +206,8 @@ fn b30_what_is_no_python_file_stays_out_of_a_project() {
     }
     // An index of a release is the server's own work, so nobody else's is taken.
     let pointed = index.writer.manifest_get(&repository, "1.0").expect(&[200]);
-    let entry = json!({ "mediaType": MANIFEST_TYPE, "digest": sha256(&pointed.body), "size": pointed.body.len() });
+    let entry =
+        json!({ "mediaType": MANIFEST_TYPE, "digest": sha256(&pointed.body), "size": pointed.body.len() });
     let own = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "artifactType": ARTIFACT_TYPE, "manifests": [entry] });
     let own = own.to_string();
     for reference in [sha256(own.as_bytes()), "1.0".to_owned(), "2.0".to_owned()] {
@@ -232,7 +239,7 @@ fn b30_nothing_is_left_of_a_push_without_its_content() {
         let manifest = manifest(&file).to_string();
         let answer =
             index.writer.manifest_put(&repository(index, &file), "1.0", MANIFEST_TYPE, manifest.as_bytes());
-        expect_error(answer, 404, "MANIFEST_BLOB_UNKNOWN");
+        expect_error(answer, 400, "MANIFEST_BLOB_UNKNOWN");
         index.has_nothing_of(&file.name);
     });
 }

@@ -106,18 +106,17 @@ fn i15_a_release_is_yanked_as_a_whole() {
 fn i15_changes_that_make_no_sense() {
     let project = Project::new();
     let long = "x".repeat(501);
-    for (body, status, code) in [
-        (json!({ "yanked": false, "reason": "why" }), 422, "invalid"),
-        (json!({ "yanked": true, "reason": "two\nlines" }), 400, "malformed"),
-        (json!({ "yanked": true, "reason": long }), 400, "malformed"),
-        (json!({ "yanked": true, "other": 1 }), 422, "malformed"),
-        (json!({}), 422, "malformed"),
+    for (body, code) in [
+        (json!({ "yanked": false, "reason": "why" }), "invalid"),
+        (json!({ "yanked": true, "reason": "two\nlines" }), "malformed"),
+        (json!({ "yanked": true, "reason": long }), "malformed"),
+        (json!({ "yanked": true, "other": 1 }), "malformed"),
+        (json!({}), "malformed"),
     ] {
         for path in [project.file(0), project.release("1.0")] {
-            let answer = project.index.manage("PATCH", &path, &body);
-            assert!([400, 422].contains(&answer.status), "{body}: {answer}");
-            let problem = answer.json();
-            assert!([code, "malformed", "invalid"].contains(&problem["code"].as_str().unwrap_or_default()), "{status} {answer}");
+            let answer = project.index.manage("PATCH", &path, &body).expect(&[400, 422]);
+            let status = answer.status;
+            expect_problem(answer, status, code);
         }
     }
     let yank = json!({ "yanked": true });
@@ -286,18 +285,9 @@ fn management_lists_projects_releases_and_files() {
     assert_eq!(releases["items"][0]["files"], 2);
     let first = list(&format!("/projects/{name}/releases?limit=1"));
     let cursor = first["next_cursor"].as_str().expect("there is more").to_owned();
-    let path = index.organization().name.clone();
-    let answer = index.organization().admin().send(
-        index
-            .organization()
-            .admin()
-            .request(
-                testkit::Method::GET,
-                &format!("/api/v1/organizations/{path}/registries/main/python/projects/{name}/releases"),
-            )
-            .query(&[("limit", "1"), ("cursor", cursor.as_str())]),
-    );
-    assert_eq!(fields(&answer.expect(&[200]).json(), "version"), ["2.0"]);
+    let cursor: String = cursor.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let rest = list(&format!("/projects/{name}/releases?limit=1&cursor={cursor}"));
+    assert_eq!(fields(&rest, "version"), ["2.0"]);
 
     let files = list(&format!("/projects/{name}/files"));
     let mut names = project.files.each_ref().map(|file| file.filename.clone());

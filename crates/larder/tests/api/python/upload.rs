@@ -179,11 +179,11 @@ fn u14_twenty_clients_with_one_file_at_once() {
     });
     answers.into_iter().for_each(expect_taken);
     assert_eq!(index.files(&file.name), [file.filename.as_str()]);
-    let list = index.manage("GET", &format!("/projects/{}/files", file.name), &json!(null)).expect(&[200]).json();
+    let list =
+        index.manage("GET", &format!("/projects/{}/files", file.name), &json!(null)).expect(&[200]).json();
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
-    let [file_tag, version_tag] = ["1.0-py3-none-any", "1.0"].map(|tag| {
-        index.writer.manifest_get(&index.repository(&file.name), tag).expect(&[200]).body
-    });
+    let [file_tag, version_tag] = ["1.0-py3-none-any", "1.0"]
+        .map(|tag| index.writer.manifest_get(&index.repository(&file.name), tag).expect(&[200]).body);
     assert_eq!(file_tag, version_tag);
     own.collect();
     own.scrub();
@@ -217,7 +217,8 @@ fn u16_u17_versions_with_a_plus_and_an_exclamation_mark() {
         let file = Wheel::new(&project(), version).build();
         index.takes(&file);
         assert_eq!(index.tags(&file.name), [tag.to_owned(), format!("{tag}-py3-none-any")]);
-        let url = index.entry(&file.name, &file.filename)["url"].as_str().expect("a file has a URL").to_owned();
+        let url =
+            index.entry(&file.name, &file.filename)["url"].as_str().expect("a file has a URL").to_owned();
         assert!(!url.contains(['+', '!']), "{url}");
         let path = index.writer.python_path(&index.organization().name, "main", &file.name, &file.filename);
         for path in [path.clone(), path.replace("%2B", "+").replace("%21", "!")] {
@@ -241,7 +242,9 @@ fn u18_u19_tags_of_long_file_names() {
     assert_eq!(index.tags(&name), ["1.17.0".to_owned(), tag.clone()]);
     index.writer.manifest_get(&index.repository(&name), &tag).expect(&[200]);
 
-    let longer = Wheel::new(&name, "2.0").tag(&format!("cp311-cp311-{platforms}.macosx_11_0_universal2.win_amd64")).build();
+    let longer = Wheel::new(&name, "2.0")
+        .tag(&format!("cp311-cp311-{platforms}.macosx_11_0_universal2.win_amd64"))
+        .build();
     index.takes(&longer);
     let hash = testkit::sha256(longer.filename.as_bytes());
     let tag = format!("2.0-x{}", &hash["sha256:".len()..][..40]);
@@ -268,7 +271,8 @@ fn u23_parts_in_any_order_and_without_a_type() {
     expect_taken(index.send(&reversed));
     assert_eq!(index.files(&file.name), [file.filename]);
     let (typed, file) = form();
-    let fields = typed.last(Part { content_type: Some("text/plain; charset=utf-8".into()), ..Part::text("summary", "ü") });
+    let fields = typed
+        .last(Part { content_type: Some("text/plain; charset=utf-8".into()), ..Part::text("summary", "ü") });
     expect_taken(index.send(&fields));
     assert_eq!(index.files(&file.name), [file.filename]);
 }

@@ -29,7 +29,7 @@ async fn read(parts: &[String]) -> Result<Vec<(String, String)>, FormError> {
         .chunks(8192)
         .map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece)))
         .collect();
-    let mut form = Form::new(stream::iter(pieces), "B", Duration::from_secs(60));
+    let mut form = Form::new(stream::iter(pieces), "B", Duration::from_mins(1));
     let mut fields = Vec::new();
     while let Some(field) = form.next().await? {
         match field {

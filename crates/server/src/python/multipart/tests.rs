@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const STALL: Duration = Duration::from_secs(60);
+const STALL: Duration = Duration::from_mins(1);
 
 type Parts = Vec<(Disposition, Vec<u8>)>;
 
