@@ -45,8 +45,8 @@ fuzz: ## Fuzz every parser for FUZZ_SECONDS each
 	@scripts/check-build-tools.sh
 	FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/test.sh fuzz
 
-bench: ## Compare with Debian's docker-registry
+bench: ## Compare with Debian's docker-registry, and with pypiserver and devpi as a Python index
 	@scripts/check-build-tools.sh
-	scripts/install-test-tools.sh packages >/dev/null
 	cargo build --release --locked -p larder -p bench
-	cargo run --release --quiet --locked -p bench -- $(BENCH_ARGUMENTS)
+	tools=$$(scripts/install-test-tools.sh packages python-peers) && \
+		LARDER_TEST_TOOLS=$$tools cargo run --release --quiet --locked -p bench -- $(BENCH_ARGUMENTS)

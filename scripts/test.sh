@@ -5,7 +5,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-readonly fuzz_targets=(name digest range call manifest conditional scope)
+readonly fuzz_targets=(
+    name digest range call manifest conditional scope
+    multipart wheel sdist metadata accept filename python_call attestation
+)
 readonly fuzz_seconds=${FUZZ_SECONDS:-10}
 
 stage() { printf '\n== %s\n' "$*"; }

@@ -272,9 +272,8 @@ async fn measure_registries(plan: &Plan, workloads: &[Workload], report: &mut Re
         tell(&format!("starting and filling {}", product.name()));
         let server = Server::start(product, &plan.programs, &plan.directory).await?;
         let target = Target::new(&server).await.map_err(|error| explain(error, &server))?;
-        let fixture = Fixture::set_up(&target, workloads, plan.tags)
-            .await
-            .map_err(|error| explain(error, &server))?;
+        let fixture =
+            Fixture::set_up(&target, workloads, plan.tags).await.map_err(|error| explain(error, &server))?;
         servers.push((server, Arc::new(fixture)));
     }
     for repetition in 0..plan.repetitions {
@@ -297,9 +296,8 @@ async fn measure_indexes(plan: &Plan, workloads: &[Workload], report: &mut Repor
     for product in [Product::Larder, Product::Pypiserver, Product::Devpi] {
         tell(&format!("starting and filling {}", product.name()));
         let server = Server::start(product, &plan.programs, &plan.directory).await?;
-        let load = Python::set_up(&server, workloads, plan.sizes)
-            .await
-            .map_err(|error| explain(error, &server))?;
+        let load =
+            Python::set_up(&server, workloads, plan.sizes).await.map_err(|error| explain(error, &server))?;
         servers.push((server, Arc::new(load)));
     }
     for repetition in 0..plan.repetitions {

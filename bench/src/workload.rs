@@ -74,8 +74,11 @@ impl Workload {
 
     /// Those of a Python index, each group with a server of its own: what one leaves behind is no burden for
     /// another.
-    pub(crate) const PYTHON: [&[Self]; 3] =
-        [&[Self::PythonPageJson, Self::PythonPageHtml, Self::PythonDownload], &[Self::PythonList], &[Self::PythonUpload]];
+    pub(crate) const PYTHON: [&[Self]; 3] = [
+        &[Self::PythonPageJson, Self::PythonPageHtml, Self::PythonDownload],
+        &[Self::PythonList],
+        &[Self::PythonUpload],
+    ];
 
     /// Whether it is one of a Python index.
     pub(crate) fn is_python(self) -> bool {

@@ -7,6 +7,7 @@
 mod content;
 mod kills;
 mod model;
+mod package;
 mod points;
 mod scenario;
 mod verify;

@@ -7,10 +7,12 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use testkit::python::BuiltFile;
 use testkit::{Options, Server, run, sha256};
 
 use crate::collect_and_scrub;
 use crate::content::{Content, Dice, Manifest};
+use crate::package;
 use crate::points::State;
 use crate::wire::{Answer, Lost, Request, Wire, plain};
 
@@ -27,6 +29,8 @@ pub(crate) enum Operation {
     ManifestPush,
     /// A manifest that refers to another and has two tags.
     ManifestDelete,
+    /// The second wheel of a release in the Python index.
+    PackageUpload,
     /// `larder gc --once` beside the server, with two blobs that nothing names.
     Collection,
 }
@@ -50,6 +54,8 @@ pub(crate) struct Scenario {
     base: Manifest,
     /// Refers to the base.
     referrer: Manifest,
+    /// Two wheels of one release.
+    wheels: [BuiltFile; 2],
     /// The location of the session, in the operations that have one.
     location: String,
     /// After this no session of the test is alive.
@@ -77,7 +83,8 @@ impl Scenario {
         let referrer = Manifest::image(&[&blobs[1], &blobs[0]], Some(&base.digest), "referrer");
         let expired = Instant::now();
         let location = String::new();
-        let mut scenario = Self { operation, server, wire, blobs, base, referrer, location, expired };
+        let wheels = package::wheels();
+        let mut scenario = Self { operation, server, wire, blobs, base, referrer, wheels, location, expired };
         push(&mut scenario.wire, &kept).expect("the server runs").expect(&[201]);
         let target = format!("/v2/{REPOSITORY}/manifests/{}?tag=base&tag=moving", scenario.base.digest);
         put(&mut scenario.wire, &target, &scenario.base).expect("the server runs").expect(&[201]);
@@ -100,6 +107,9 @@ impl Scenario {
             Operation::ManifestDelete => {
                 self.push_both();
                 self.request().expect("the server runs").expect(&[201]);
+            }
+            Operation::PackageUpload => {
+                package::upload(&mut self.wire, &self.wheels[0]).expect("the server runs").expect(&[200]);
             }
         }
     }
@@ -159,6 +169,7 @@ impl Scenario {
                 self.sights_of_referrer()
             }
             Operation::ManifestDelete => self.sights_of_referrer().iter().map(|there| !there).collect(),
+            Operation::PackageUpload => package::sights(&mut self.wire, &self.wheels),
             Operation::Collection => vec![!self.has_blob(0), !self.has_blob(1)],
         };
         assert!(
@@ -203,6 +214,9 @@ impl Scenario {
             Operation::BlobPush | Operation::UploadFinish | Operation::ManifestPush => {
                 self.request().expect("the server runs").expect(&[201]);
             }
+            Operation::PackageUpload => {
+                self.request().expect("the server runs").expect(&[200]);
+            }
         }
     }
 
@@ -219,7 +233,12 @@ impl Scenario {
             self.expired.saturating_duration_since(Instant::now()) + Duration::from_millis(50),
         );
         let (objects, manifests) = collect_and_scrub(&self.server);
-        let expected = if self.operation == Operation::ManifestPush { (3, 2) } else { (1, 1) };
+        let expected = match self.operation {
+            Operation::ManifestPush => (3, 2),
+            // Two wheels and the configuration of their manifests, which an index names.
+            Operation::PackageUpload => (4, 4),
+            _ => (1, 1),
+        };
         assert_eq!((objects, manifests), expected, "objects and manifests after {:?}", self.operation);
         assert_eq!(count_files(&self.server.data_directory().join("objects")), objects, "files on the disk");
         assert_eq!(self.resolve("base"), Some(self.base.digest.clone()));
@@ -227,7 +246,7 @@ impl Scenario {
 
     /// The request that the operation consists of, where that is not a deletion.
     fn request(&mut self) -> Result<Answer, Lost> {
-        let Self { wire, blobs: [blob, _], location, .. } = self;
+        let Self { wire, blobs: [blob, _], wheels: [_, wheel], location, .. } = self;
         match self.operation {
             Operation::BlobPush => push(wire, blob),
             Operation::ChunkAppend => {
@@ -242,6 +261,7 @@ impl Scenario {
                 let target = format!("/v2/{REPOSITORY}/manifests/{digest}?tag=new&tag=moving");
                 put(wire, &target, &self.referrer)
             }
+            Operation::PackageUpload => package::upload(wire, wheel),
             Operation::Collection => unreachable!("collection is no request"),
         }
     }

@@ -98,6 +98,32 @@ fn files_below(directory: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn a_second_run_of_uv_asks_only_whether_the_pages_have_changed() {
+    let scene = Scene::new();
+    publish_pair(&scene);
+    let host = scene.server.host();
+    let relay = Relay::new(&host);
+    let url = relay.url(&scene.index_url_of(&scene.viewer), &host);
+    let install = |folder: &str| {
+        let target = scene.home.file(folder);
+        run(scene
+            .client("uv", "uv")
+            .args(["pip", "install", "--target", &target, "--default-index", &url, "acme-top"]))
+        .success();
+        let mut steps = steps(&relay.take());
+        steps.sort();
+        steps
+    };
+    install("first");
+    let unchanged = |name: &str| ("GET".to_owned(), name.to_owned(), 304);
+    assert_eq!(install("second"), [unchanged("acme-base"), unchanged("acme-top")]);
+    assert_eq!(scene.installed("second").len(), 2);
+    scene.publish(&Wheel::new("acme-base", "1.1").build());
+    install("third");
+    assert_eq!(pairs(&scene.installed("third")), [("acme-base", "1.1"), ("acme-top", "1.0")]);
+}
+
+#[test]
 fn pip_compares_the_hashes_that_it_is_given() {
     let scene = Scene::new();
     let base = Wheel::new("acme-base", "1.0").build();
@@ -241,7 +267,7 @@ fn an_interpreter_gets_the_files_that_are_for_it() {
     }
     scene.uv_install("uv", &["acme-demo"]).success();
     assert_eq!(pairs(&scene.installed("uv")), [("acme-demo", "1.0")]);
-    scene.pip_install("pip", "pinned", &["acme-demo==2.0"]).failure().says("requires a different python");
+    scene.pip_install("pip", "pinned", &["acme-demo==2.0"]).failure().says("require a different python");
 }
 
 #[test]

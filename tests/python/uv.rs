@@ -28,7 +28,7 @@ fn uv_publishes_and_sees_what_is_there_already() {
     let other = Wheel::new("idna", "3.7").build();
     assert_eq!(other.filename, file.filename);
     scene.save(&other);
-    scene.uv_publish(&["--publish-url", &upload, "--check-url", &check, &path]).failure().says("hash");
+    scene.uv_publish(&["--publish-url", &upload, "--check-url", &check, &path]).failure().says("do not match");
     assert!(relay.take().iter().all(|seen| seen.method != "POST"));
     scene
         .uv_publish(&["--publish-url", &upload, &path])

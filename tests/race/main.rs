@@ -8,6 +8,7 @@ mod client;
 mod collection;
 #[path = "../crash/content.rs"]
 mod content;
+mod python;
 mod tags;
 #[path = "../crash/wire.rs"]
 mod wire;

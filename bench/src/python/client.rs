@@ -48,7 +48,9 @@ impl Index {
         };
         match (server.product(), server.account()) {
             (Product::Larder, Some(account)) => {
-                index("/api/v1/demo/main/python/", "/api/v1/demo/main/python/simple/").open_larder(account).await
+                index("/api/v1/demo/main/python/", "/api/v1/demo/main/python/simple/")
+                    .open_larder(account)
+                    .await
             }
             (Product::Devpi, Some(account)) => {
                 index("/root/bench/", "/root/bench/+simple/").open_devpi(account).await

@@ -62,7 +62,11 @@ pub(crate) struct Python {
 
 impl Python {
     /// Fills `server` for `workloads`.
-    pub(crate) async fn set_up(server: &Server, workloads: &[Workload], sizes: Sizes) -> anyhow::Result<Self> {
+    pub(crate) async fn set_up(
+        server: &Server,
+        workloads: &[Workload],
+        sizes: Sizes,
+    ) -> anyhow::Result<Self> {
         let mut python = Self {
             index: Index::open(server).await?,
             page_json: None,
@@ -74,7 +78,8 @@ impl Python {
         let asked = |workload| workloads.contains(&workload);
         if asked(Workload::PythonPageJson) || asked(Workload::PythonPageHtml) {
             let release = |number| format!("{}.0", number / PAGE_RELEASE_WHEELS);
-            let make = move |number| Wheel::new(PAGE_PROJECT, &release(number), number % PAGE_RELEASE_WHEELS, 10);
+            let make =
+                move |number| Wheel::new(PAGE_PROJECT, &release(number), number % PAGE_RELEASE_WHEELS, 10);
             python.fill(sizes.files, make).await.context("cannot fill the page that is read")?;
             let path = python.index.page(PAGE_PROJECT);
             python.page_json = Some(python.look(path.clone(), AS_PIP, sizes.files).await?);
@@ -82,7 +87,10 @@ impl Python {
         }
         if asked(Workload::PythonDownload) {
             let make = |number| Wheel::new(DOWNLOAD_PROJECT, "1.0", number, WHEEL_BYTES);
-            python.fill(RELEASE_WHEELS, make).await.context("cannot upload the wheels that are downloaded")?;
+            python
+                .fill(RELEASE_WHEELS, make)
+                .await
+                .context("cannot upload the wheels that are downloaded")?;
             python.downloads = python.look_at_files().await?;
         }
         if asked(Workload::PythonList) {

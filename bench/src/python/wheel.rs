@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn wheels_differ_and_their_forms_hold_them() {
-        let wheels = [(1, "1.0"), (2, "1.0"), (1, "1.1")].map(|(build, version)| Wheel::new("acme", version, build, 10));
+        let wheels = [(1, "1.0"), (2, "1.0"), (1, "1.1")]
+            .map(|(build, version)| Wheel::new("acme", version, build, 10));
         assert_eq!(wheels[1].filename, "acme-1.0-2-py3-none-any.whl");
         assert_ne!(wheels[0].sha256, wheels[1].sha256);
         assert_ne!(wheels[0].sha256, wheels[2].sha256);

@@ -152,34 +152,45 @@ impl Report {
         })
     }
 
-    /// The report for a terminal.
-    pub(crate) fn text(&self) -> String {
+    /// What was measured, and where.
+    fn head(&self) -> String {
         let Machine { processor, cores, kernel, file_system } = &self.machine;
-        let mut text = format!("{processor}, {cores} cores, Linux {kernel}, data on {file_system}\n");
+        let mut lines = vec![format!("{processor}, {cores} cores, Linux {kernel}, data on {file_system}")];
         for (product, version) in &self.versions {
             let how = match product {
-                Product::Larder => "private registry: Bearer tokens for images, Basic tokens for Python; durable",
+                Product::Larder => {
+                    "private registry: Bearer tokens for images, Basic tokens for Python; durable"
+                }
                 Product::Distribution => "no authentication; durable",
                 Product::Pypiserver => "no authentication; filled through its folder",
-                Product::Devpi => "uploads with a login token, reads without authentication",
+                Product::Devpi => "uploads with the token of a login, reads without authentication; durable",
             };
-            text.push_str(&format!("{}: {version} ({how})\n", product.name()));
+            lines.push(format!("{}: {version} ({how})", product.name()));
         }
-        text.push_str(&format!(
-            "server on core 0, generator on core 1; {} runs of {} s each, interleaved; median [low–high]\n",
+        lines.push(format!(
+            "server on core 0, generator on core 1; {} runs of {} s each, interleaved; median [low–high]",
             self.repetitions,
-            self.durations.measure.as_secs_f64(),
+            self.durations.measure.as_secs_f64()
         ));
         if self.runs.iter().any(|run| run.workload.is_python()) {
             let Sizes { files, projects } = self.sizes;
-            text.push_str(&format!(
-                "Python: a page of {files} files, a list of {projects} projects, wheels of 16 KiB for downloads and \
-                 uploads;\npages, list and uploads each on servers of their own, which hold nothing else\n"
+            lines.push(format!(
+                "Python: a page of {files} files, a list of {projects} projects, downloads and uploads of 16 KiB;"
             ));
+            lines.push(
+                "pages, list and uploads each on servers of their own, which hold nothing else".to_owned(),
+            );
         }
         if file_system == "tmpfs" {
-            text.push_str("note: the data is in memory, so durable writes cost nothing here\n");
+            lines.push("note: the data is in memory, so durable writes cost nothing here".to_owned());
         }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    /// The report for a terminal.
+    pub(crate) fn text(&self) -> String {
+        let mut text = self.head();
         if !self.runs.is_empty() {
             text.push('\n');
             text.push_str(&self.rates());

@@ -1,5 +1,6 @@
 //! RECORD: the list of all files of a wheel with their hashes and sizes (recording installed projects).
 
+use std::borrow::Cow;
 use std::io::{Read, Seek};
 
 use base64::Engine as _;
@@ -68,15 +69,16 @@ impl Listing {
         checker: &mut Checker,
     ) -> Result<Self, Refused> {
         let mut expected: Vec<Option<Expected>> = vec![None; archive.entries().len()];
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(record);
-        let mut row = csv::ByteRecord::new();
-        // Reading from memory, the reader has no error but that of a row that is too large to count.
-        while reader.read_byte_record(&mut row).unwrap_or(false) {
-            let fields = [row.get(0), row.get(1), row.get(2)].map(|field| std::str::from_utf8(field?).ok());
-            let ([Some(path), Some(hash), Some(size)], 3) = (fields, row.len()) else {
+        for line in record.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line.is_empty() {
+                continue;
+            }
+            let Some([path, hash, size]) = std::str::from_utf8(line).ok().and_then(split) else {
                 checker.fault(|| "a line is not a path, a hash and a size in UTF-8".to_owned())?;
                 continue;
             };
+            let (path, hash, size) = (&*path, &*hash, &*size);
             if exempt.iter().any(|exempt| exempt == path) {
                 continue;
             }
@@ -181,6 +183,37 @@ impl Hasher {
     }
 }
 
+/// The three fields of a line of comma-separated values (RFC 4180): a field with a comma or a quotation mark in
+/// it stands between quotation marks, and those within are doubled. No entry has a line break in its name, so
+/// that every line is a row; and a line of very many fields is not collected first.
+fn split(line: &str) -> Option<[Cow<'_, str>; 3]> {
+    let (path, rest) = field(line)?;
+    let (hash, rest) = field(rest?)?;
+    let (size, rest) = field(rest?)?;
+    rest.is_none().then_some([path, hash, size])
+}
+
+/// The first field of a line, and what follows the comma behind it if there is one.
+fn field(line: &str) -> Option<(Cow<'_, str>, Option<&str>)> {
+    let Some(mut rest) = line.strip_prefix('"') else {
+        let (field, rest) = line.split_once(',').map_or((line, None), |(field, rest)| (field, Some(rest)));
+        return Some((field.into(), rest));
+    };
+    let mut field = String::new();
+    loop {
+        let (before, after) = rest.split_once('"')?;
+        field.push_str(before);
+        match after.strip_prefix('"') {
+            Some(after) => {
+                field.push('"');
+                rest = after;
+            }
+            None if after.is_empty() => return Some((field.into(), None)),
+            None => return Some((field.into(), Some(after.strip_prefix(',')?))),
+        }
+    }
+}
+
 /// A digest in URL-safe base 64 without padding, of exactly the right length.
 fn decode<const LENGTH: usize>(text: &str) -> Option<[u8; LENGTH]> {
     // Anything longer is wrong; looking at the length first keeps the memory small.
@@ -206,6 +239,21 @@ mod tests {
         assert_eq!(expected.difference(0, hasher), Some("hash"));
         let without_size = Expected::parse(EMPTY, "").unwrap();
         assert_eq!(without_size.difference(7, without_size.hasher()), None);
+    }
+
+    #[test]
+    fn lines_have_three_fields() {
+        for (line, fields) in [
+            ("a/b.py,sha256=x,1", ["a/b.py", "sha256=x", "1"]),
+            (",,", ["", "", ""]),
+            ("\"a,\"\"b\"\"\",,\"\"", ["a,\"b\"", "", ""]),
+            ("a\"b\",c,d", ["a\"b\"", "c", "d"]),
+        ] {
+            assert_eq!(split(line).expect(line), fields, "{line}");
+        }
+        for line in ["", "a", "a,b", "a,b,c,", "a,b,c,d", "\"a,b,c", "\"a\"b,c,d", "a,b,\"c"] {
+            assert_eq!(split(line), None, "{line}");
+        }
     }
 
     #[test]

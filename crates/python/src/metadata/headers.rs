@@ -13,6 +13,9 @@ const SPACE_INDENT: &str = "        ";
 /// A field: its name as written and its value.
 type Header = (String, String);
 
+/// The most fields of a file. Every one costs far more memory than the few bytes that it may have.
+const MAX_FIELDS: usize = 10_000;
+
 /// The header fields in order, values unfolded and trimmed, and the body as it is.
 pub(super) fn split(text: &str) -> Result<(Vec<Header>, &str), Invalid> {
     let mut fields: Vec<Header> = Vec::new();
@@ -36,6 +39,9 @@ pub(super) fn split(text: &str) -> Result<(Vec<Header>, &str), Invalid> {
             };
             unfold(name, value, line);
         } else {
+            if fields.len() == MAX_FIELDS {
+                return Err(refuse(&format!("has more than {MAX_FIELDS} fields; leave some out")));
+            }
             fields.push(field(line, number)?);
         }
     }

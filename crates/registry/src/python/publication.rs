@@ -65,11 +65,7 @@ pub(super) enum Duplicate {
 }
 
 /// Compares a file with the one of that name, if there is one.
-pub(super) fn compare(
-    existing: Option<FileRow>,
-    file: &FileName,
-    sha256: &str,
-) -> Result<Duplicate, Error> {
+pub(super) fn compare(existing: Option<FileRow>, file: &FileName, sha256: &str) -> Result<Duplicate, Error> {
     let Some(row) = existing else { return Ok(Duplicate::None) };
     let refused = |fault, message| Err(Error::new(ErrorKind::Package(fault), message));
     if row.deleted_at.is_some() {
@@ -106,7 +102,8 @@ fn short(sha256: &str) -> &str {
 /// Writes it all and tells whether the file is new.
 pub(super) async fn publish_in(transaction: &mut Transaction, new: Publication) -> Result<bool, Error> {
     let times = new.times;
-    for held in new.content.iter().chain(&new.empty_config).chain(new.attestations.iter().map(|it| &it.held)) {
+    for held in new.content.iter().chain(&new.empty_config).chain(new.attestations.iter().map(|it| &it.held))
+    {
         if store::uploads::upload_abandon_in(transaction, held.session.as_str()).await?.is_none() {
             return Err(Error::not_found(What::Upload, "the upload has expired; send the file again"));
         }
@@ -133,8 +130,7 @@ pub(super) async fn publish_in(transaction: &mut Transaction, new: Publication) 
     check_status(name, project.status, project.status_reason.as_deref())?;
     let place = ProjectPlace { id: project.id, repository_id };
     let canonical = new.file.canonical();
-    let existing =
-        store::python_files::file_by_canonical_in(transaction, project.id, &canonical).await?;
+    let existing = store::python_files::file_by_canonical_in(transaction, project.id, &canonical).await?;
     if let Duplicate::Same(row) = compare(existing, &new.file, &new.sha256)? {
         // Both are there already, so what was brought of them goes to the trash.
         for held in new.content.iter().chain(&new.empty_config) {
@@ -264,11 +260,7 @@ async fn project_ensure_in(
 }
 
 /// Whether the project takes new files.
-pub(super) fn check_status(
-    name: &NormalizedName,
-    status: Status,
-    reason: Option<&str>,
-) -> Result<(), Error> {
+pub(super) fn check_status(name: &NormalizedName, status: Status, reason: Option<&str>) -> Result<(), Error> {
     match status {
         Status::Active | Status::Deprecated => Ok(()),
         Status::Archived => {

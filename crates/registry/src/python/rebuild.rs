@@ -39,7 +39,8 @@ impl Registry {
         let mut rebuilt = Rebuilt::default();
         let mut after = String::new();
         loop {
-            let page = store::repositories::repositories_python(self.db(), registry_id, &after, BATCH).await?;
+            let page =
+                store::repositories::repositories_python(self.db(), registry_id, &after, BATCH).await?;
             let Some((_, last)) = page.last() else { return Ok(rebuilt) };
             after.clone_from(last);
             for (repository_id, name) in &page {
@@ -140,7 +141,8 @@ impl Registry {
                         store::python_projects::project_of_repository_in(transaction, repository_id).await?;
                     let Some(project) = project else { return Ok(()) };
                     let file =
-                        store::python_files::file_by_manifest_in(transaction, project, &manifest_digest).await?;
+                        store::python_files::file_by_manifest_in(transaction, project, &manifest_digest)
+                            .await?;
                     if let Some(file) = file {
                         let count = found.len() as u64;
                         store::python_files::file_attestations_add_in(transaction, file.id, count).await?;

@@ -52,6 +52,8 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
     own.registry("open", Visibility::Public);
     let own_repository = own.repository("app");
     let pushed = own.member(Role::Writer).image_push(&own_repository, "v1", &small_manifest());
+    let own_wheel = super::wheel_of(&format!("pkg-{}", random_word()));
+    admin().python_upload(&own.name, "open", &own_wheel).expect(&[200]);
     let nobody = admin().as_nobody();
     let scopes = |repository: &str| format!("repository:{repository}:pull,push,delete registry:catalog:*");
     let writer = own.member(Role::Writer);
@@ -104,6 +106,10 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
             ("{username}", victim.writer.username().to_owned()),
             ("{token}", victim.token_id.clone()),
             ("{tag}", "v1".to_owned()),
+            ("{project}", victim.project.clone()),
+            ("{filename}", victim.wheel.filename.clone()),
+            ("{sha256}", victim.wheel.sha256()),
+            ("{version}", victim.wheel.version.clone()),
         ],
         vec![
             ("{repository}", own_repository.clone()),
@@ -115,6 +121,10 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
             ("{username}", writer.username().to_owned()),
             ("{token}", "none".to_owned()),
             ("{tag}", "v1".to_owned()),
+            ("{project}", own_wheel.name.clone()),
+            ("{filename}", own_wheel.filename.clone()),
+            ("{sha256}", own_wheel.sha256()),
+            ("{version}", own_wheel.version.clone()),
         ],
     ];
     let reads = protocol_endpoints()
@@ -150,6 +160,9 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
     // The canary is there to be heard: its owner does.
     let listed = victim.writer.ask("GET", "/v2/_catalog").expect(&[200]).json();
     assert!(listed["repositories"].to_string().contains(&format!("{}-repository", canary.0)), "{listed}");
+    let path = format!("/api/v1/{}/{}/python/simple/", victim.organization.name, victim.registry);
+    let listed = victim.writer.ask("GET", &path).expect(&[200]);
+    assert!(String::from_utf8_lossy(&listed.body).contains(&format!("{}-project", canary.0)), "{listed}");
 }
 
 #[test]

@@ -262,9 +262,8 @@ fn t9_the_python_index_answers_the_same_for_what_is_hidden_and_what_is_missing()
     let personal = attacker.api.token_create("laptop")["token"].as_str().expect("a token").to_owned();
     let silent = attacker.api.as_bearer(&attacker.api.token(&["registry:catalog:*"]));
     // To the one right path of a page anybody is sent, whether or not it is there.
-    let is_redirect = |endpoint: &Endpoint| {
-        ["/simple", "/simple/{project}"].iter().any(|end| endpoint.path.ends_with(end))
-    };
+    let is_redirect =
+        |endpoint: &Endpoint| ["/simple", "/simple/{project}"].iter().any(|end| endpoint.path.ends_with(end));
     let (redirects, mut rest): (Vec<Endpoint>, Vec<Endpoint>) =
         python_endpoints().iter().partition(|endpoint| is_redirect(endpoint));
     rest.extend(python_mistakes());

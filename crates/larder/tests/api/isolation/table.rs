@@ -86,7 +86,10 @@ const PYTHON: &[Endpoint] = &[
     plain("GET", "/api/v1/{organization}/{registry}/python/files/{project}/{sha256}/{filename}"),
     plain("HEAD", "/api/v1/{organization}/{registry}/python/files/{project}/{sha256}/{filename}"),
     plain("GET", "/api/v1/{organization}/{registry}/python/files/{project}/{sha256}/{filename}.metadata"),
-    plain("GET", "/api/v1/{organization}/{registry}/python/integrity/{project}/{version}/{filename}/provenance"),
+    plain(
+        "GET",
+        "/api/v1/{organization}/{registry}/python/integrity/{project}/{version}/{filename}/provenance",
+    ),
     plain("GET", "/api/v1/{organization}/{registry}/python/simple"),
     plain("GET", "/api/v1/{organization}/{registry}/python/simple/{project}"),
 ];
@@ -172,25 +175,43 @@ const API: &[Endpoint] = &[
         r#"{"status":"archived"}"#,
     ),
     plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases"),
-    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}"),
+    plain(
+        "GET",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}",
+    ),
     with_body(
         "PATCH",
         "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}",
         CONTENT_TYPE_JSON,
         r#"{"yanked":true}"#,
     ),
-    plain("DELETE", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}"),
-    plain("POST", "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}/restore"),
+    plain(
+        "DELETE",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}",
+    ),
+    plain(
+        "POST",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/releases/{version}/restore",
+    ),
     plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files"),
-    plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}"),
+    plain(
+        "GET",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}",
+    ),
     with_body(
         "PATCH",
         "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}",
         CONTENT_TYPE_JSON,
         r#"{"yanked":true,"reason":"no"}"#,
     ),
-    plain("DELETE", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}?reason=no"),
-    plain("POST", "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}/restore"),
+    plain(
+        "DELETE",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}?reason=no",
+    ),
+    plain(
+        "POST",
+        "/organizations/{organization}/registries/{registry}/python/projects/{project}/files/{filename}/restore",
+    ),
 ];
 
 /// The endpoints of the registry protocol.
@@ -283,9 +304,9 @@ fn routes(source: &'static str) -> (BTreeSet<(&'static str, String)>, Vec<&'stat
     let mut found = BTreeSet::new();
     for route in router.split(".route(").skip(1) {
         let path = route.split('"').nth(1).expect("a route has a path");
-        let handlers = [".nest(", ".fallback("].iter().fold(route, |text, end| {
-            text.split(end).next().expect("a text has a beginning")
-        });
+        let handlers = [".nest(", ".fallback("]
+            .iter()
+            .fold(route, |text, end| text.split(end).next().expect("a text has a beginning"));
         for (word, method) in
             [("get(", "GET"), ("post(", "POST"), ("put(", "PUT"), ("patch(", "PATCH"), ("delete(", "DELETE")]
         {
@@ -300,7 +321,9 @@ fn routes(source: &'static str) -> (BTreeSet<(&'static str, String)>, Vec<&'stat
 #[test]
 fn every_route_of_management_is_in_the_table() {
     let (mut expected, nested) = routes(include_str!("../../../../server/src/api/mod.rs"));
-    let [packages] = nested[..] else { panic!("a nested router that this table knows nothing of: {nested:?}") };
+    let [packages] = nested[..] else {
+        panic!("a nested router that this table knows nothing of: {nested:?}")
+    };
     let (below, nested) = routes(include_str!("../../../../server/src/api/python/mod.rs"));
     assert!(nested.is_empty(), "a nested router that this table knows nothing of: {nested:?}");
     expected.extend(below.into_iter().map(|(method, path)| (method, format!("{packages}{path}"))));

@@ -25,8 +25,10 @@ fn i3_one_redirect_leads_to_the_page() {
         "zope%2Devent%2D2",
     ] {
         for folder in ["simple", "+simple", "%2Bsimple"] {
-            let answer =
-                index.writer.call("GET", &index.path(&format!("/{folder}/{spelled}")), &JSON, "").expect(&[301]);
+            let answer = index
+                .writer
+                .call("GET", &index.path(&format!("/{folder}/{spelled}")), &JSON, "")
+                .expect(&[301]);
             // From the root, so that it holds behind every proxy, and never to another host.
             assert_eq!(answer.header("location"), Some(wanted.as_str()), "{answer}");
             assert!(answer.body.is_empty(), "{answer}");
@@ -95,7 +97,10 @@ fn whoever_opens_the_upload_url_reads_how_to_use_it() {
     index.takes(&file);
     for path in [index.path(""), index.path("/")] {
         let answer = index.writer.ask("GET", &path).expect(&[200]);
-        assert!(answer.header("content-type").is_some_and(|value| value.starts_with("text/html")), "{answer}");
+        assert!(
+            answer.header("content-type").is_some_and(|value| value.starts_with("text/html")),
+            "{answer}"
+        );
         assert_eq!(answer.header("content-security-policy"), Some("default-src 'none'"), "{answer}");
         let page = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(page.contains(&format!("{}/simple/", index.path(""))), "{page}");

@@ -155,7 +155,10 @@ fn m2_from_two_files_on_a_release_is_an_index() {
     assert_eq!(digest(&index, &name, "1.0-py3-none-any"), first);
     pull(&index, &name, &first);
     let layer = pull(&index, &name, "1.0-sdist").json()["layers"][0].clone();
-    assert_eq!((&layer["mediaType"], &layer["annotations"][TITLE]), (&json!(SDIST_LAYER), &json!(sdist.filename)));
+    assert_eq!(
+        (&layer["mediaType"], &layer["annotations"][TITLE]),
+        (&json!(SDIST_LAYER), &json!(sdist.filename))
+    );
     assert_eq!(index.tags(&name), ["1.0", "1.0-py3-none-any", "1.0-sdist"]);
     // A third file makes another index, and the one before can still be pulled.
     let second = digest(&index, &name, "1.0");
@@ -171,7 +174,10 @@ fn m3_files_are_pulled_by_tag_and_by_digest_and_are_those_of_the_index() {
     let name = project();
     let files = [
         ("1.0-py3-none-any", Wheel::new(&name, "1.0").build()),
-        ("1.0-1-cp312-cp312-win_amd64", Wheel::new(&name, "1.0").build_number("1").tag("cp312-cp312-win_amd64").build()),
+        (
+            "1.0-1-cp312-cp312-win_amd64",
+            Wheel::new(&name, "1.0").build_number("1").tag("cp312-cp312-win_amd64").build(),
+        ),
         ("1.0-sdist", Sdist::new(&name, "1.0").build()),
     ];
     for (_, file) in &files {
@@ -199,7 +205,8 @@ fn m3_files_are_pulled_by_tag_and_by_digest_and_are_those_of_the_index() {
         let config = manifest["config"]["digest"].as_str().expect("a config has a digest");
         assert_eq!(bearer.blob_get(&repository, config).expect(&[200]).body, b"{}");
     }
-    let titles: Vec<_> = listed.iter().map(|entry| &entry["annotations"]["org.larder.python.filename"]).collect();
+    let titles: Vec<_> =
+        listed.iter().map(|entry| &entry["annotations"]["org.larder.python.filename"]).collect();
     let mut names = files.each_ref().map(|(_, file)| file.filename.as_str());
     names.sort_unstable();
     assert_eq!(titles, names);
@@ -269,7 +276,8 @@ fn m4_fields_of_several_values_are_always_lists() {
     let index = Index::new();
     let name = project();
     let one = Wheel::new(&name, "1.0").header("Requires-Dist", "idna>=3").build();
-    let two = Wheel::new(&name, "2.0").header("Requires-Dist", "idna").header("Requires-Dist", "attrs").build();
+    let two =
+        Wheel::new(&name, "2.0").header("Requires-Dist", "idna").header("Requires-Dist", "attrs").build();
     index.takes(&one);
     index.takes(&two);
     assert_eq!(annotations(&index, &name, "1.0")["Requires-Dist"], "[\"idna>=3\"]");
@@ -281,7 +289,9 @@ fn m4_fields_of_several_values_are_always_lists() {
 fn m5_a_long_description_is_left_out_of_the_manifest_and_not_of_the_metadata() {
     let index = Index::new();
     let name = project();
-    for (version, length, kept) in [("1.0", 32 * 1024, true), ("2.0", 36 * 1024, false), ("3.0", 3 * 1024 * 1024, false)] {
+    for (version, length, kept) in
+        [("1.0", 32 * 1024, true), ("2.0", 36 * 1024, false), ("3.0", 3 * 1024 * 1024, false)]
+    {
         let wheel = Wheel::new(&name, version).description(&"\u{1f980}\"\\\n".repeat(length / 7)).build();
         index.takes(&wheel);
         let answer = pull(&index, &name, version);

@@ -185,5 +185,8 @@ fn m8_they_fall_with_their_file_and_survive_the_collector_with_it() {
     own.index.writer.ask("GET", &provenance(&own.index, &kept, "2.0")).expect(&[200]);
     assert_eq!(referrers(&own.index, &kept).len(), 1);
     own.scrub();
-    assert!(crate::scene::object_files(&own.server, &sha256(attestation(&file, PUBLISH).to_string().as_bytes())).is_empty());
+    assert!(
+        crate::scene::object_files(&own.server, &sha256(attestation(&file, PUBLISH).to_string().as_bytes()))
+            .is_empty()
+    );
 }

@@ -49,7 +49,9 @@ fn i10_a_page_that_has_not_changed_is_not_sent_again() {
                 index.writer.call("GET", &index.path(&path), &headers, "")
             };
             let strong = tag.replace("W/", "");
-            for value in [&tag, &strong, &format!("\"other\", {tag}"), &format!("{tag},W/\"x\""), &"*".to_owned()] {
+            for value in
+                [&tag, &strong, &format!("\"other\", {tag}"), &format!("{tag},W/\"x\""), &"*".to_owned()]
+            {
                 let answer = again(value, accept).expect(&[304]);
                 assert!(answer.body.is_empty(), "{answer}");
                 assert_eq!(answer.header("etag"), Some(tag.as_str()), "{answer}");
@@ -91,7 +93,11 @@ fn i10_head_is_get_without_the_body() {
             let Some(tag) = get.header("etag") else { continue };
             let headers = [("accept", accept), ("if-none-match", tag)];
             let unchanged = index.writer.call("HEAD", &path, &headers, "").expect(&[304]);
-            assert_eq!(lasting(&unchanged), lasting(&index.writer.call("GET", &path, &headers, "")), "{path}");
+            assert_eq!(
+                lasting(&unchanged),
+                lasting(&index.writer.call("GET", &path, &headers, "")),
+                "{path}"
+            );
         }
     }
     index.writer.as_nobody().ask("HEAD", &index.path("/simple/")).expect(&[401]);
@@ -212,8 +218,10 @@ fn what_a_public_registry_shows_may_be_kept_by_everybody() {
         (format!("{at}.metadata"), "public, max-age=31536000, immutable"),
     ] {
         for caller in [&nobody, &index.writer] {
-            let answer = caller.call("GET", &path, &[("accept", JSON), ("origin", "https://example.org")], "");
-            let answer = if path.contains("/files/") { caller.ask("GET", &path) } else { answer }.expect(&[200]);
+            let answer =
+                caller.call("GET", &path, &[("accept", JSON), ("origin", "https://example.org")], "");
+            let answer =
+                if path.contains("/files/") { caller.ask("GET", &path) } else { answer }.expect(&[200]);
             assert_eq!(answer.header("cache-control"), Some(kept), "{answer}");
         }
     }

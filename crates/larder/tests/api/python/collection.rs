@@ -37,7 +37,9 @@ fn m9_nothing_live_is_collected_while_files_come_and_go() {
                 scope.spawn(move || {
                     for number in 0..25 {
                         let version = format!("1.{number}");
-                        index.takes(&Wheel::new(name, &version).file("data.bin", random_bytes(20_000)).build());
+                        index.takes(
+                            &Wheel::new(name, &version).file("data.bin", random_bytes(20_000)).build(),
+                        );
                         index.takes(&Sdist::new(name, &version).build());
                         if number % 3 == 0 {
                             let release = format!("/projects/{name}/releases/{version}");
@@ -89,7 +91,8 @@ fn rows(own: &OwnIndex) -> Vec<(&'static str, i64)> {
     ];
     let path = own.server.data_directory().join("larder.db");
     tokio::runtime::Runtime::new().expect("a runtime can be started").block_on(async {
-        let db = db::Db::open(db::Options { path, durability: db::Durability::Relaxed }).expect("the database opens");
+        let db = db::Db::open(db::Options { path, durability: db::Durability::Relaxed })
+            .expect("the database opens");
         let mut found = Vec::new();
         for (table, count) in counts {
             let count: Option<(i64,)> = db.opt(count, &[]).await.expect("a table can be counted");

@@ -160,25 +160,42 @@ fn a_pushed_manifest_has_the_shape_of_a_file() {
         ("no title", changed(&|it| it["layers"][0]["annotations"] = json!({}))),
         ("another type", changed(&|it| it["layers"][0]["mediaType"] = "application/zip".into())),
         ("the type of an sdist", changed(&|it| it["layers"][0]["mediaType"] = SDIST_LAYER.into())),
-        ("another title", changed(&|it| it["layers"][0]["annotations"][TITLE] = sdist.filename.clone().into())),
+        (
+            "another title",
+            changed(&|it| it["layers"][0]["annotations"][TITLE] = sdist.filename.clone().into()),
+        ),
         ("a path", changed(&|it| it["layers"][0]["annotations"][TITLE] = "../x-1.0-py3-none-any.whl".into())),
-        ("another project", changed(&|it| it["layers"][0]["annotations"][TITLE] = "other-1.0-py3-none-any.whl".into())),
-        ("another version", changed(&|it| {
-            it["layers"][0]["annotations"][TITLE] = file.filename.replace("1.0", "2.0").into();
-        })),
-        ("a config", changed(&|it| {
-            it["config"] = json!({ "mediaType": "application/vnd.example.config", "digest": sha256(b"{ }"), "size": 3 });
-        })),
+        (
+            "another project",
+            changed(&|it| it["layers"][0]["annotations"][TITLE] = "other-1.0-py3-none-any.whl".into()),
+        ),
+        (
+            "another version",
+            changed(&|it| {
+                it["layers"][0]["annotations"][TITLE] = file.filename.replace("1.0", "2.0").into();
+            }),
+        ),
+        (
+            "a config",
+            changed(&|it| {
+                it["config"] = json!({ "mediaType": "application/vnd.example.config", "digest": sha256(b"{ }"), "size": 3 });
+            }),
+        ),
     ] {
-        let answer = index.writer.manifest_put(&repository, "1.0", MANIFEST_TYPE, document.to_string().as_bytes());
+        let answer =
+            index.writer.manifest_put(&repository, "1.0", MANIFEST_TYPE, document.to_string().as_bytes());
         assert_eq!(answer.status, 400, "{what}: {answer}");
         expect_error(answer, 400, "MANIFEST_INVALID");
         index.page(&name).expect(&[404]);
     }
     // A file goes under its own tags and no others.
     for tag in ["2.0", "latest", "1.0.0", "1.0-sdist", "v1.0", "1.0-py2-none-any"] {
-        let answer =
-            index.writer.manifest_put(&repository, tag, MANIFEST_TYPE, manifest(&file).to_string().as_bytes());
+        let answer = index.writer.manifest_put(
+            &repository,
+            tag,
+            MANIFEST_TYPE,
+            manifest(&file).to_string().as_bytes(),
+        );
         let message = expect_error(answer, 400, "MANIFEST_INVALID");
         assert!(message.contains("1.0-py3-none-any"), "which tag it should be is missing: {message}");
     }
@@ -186,11 +203,15 @@ fn a_pushed_manifest_has_the_shape_of_a_file() {
     let absent = changed(&|it| it["layers"][0]["digest"] = sha256(b"absent").into());
     let longer = changed(&|it| it["layers"][0]["size"] = (file.bytes.len() + 1).into());
     for document in [absent, longer] {
-        let answer = index.writer.manifest_put(&repository, "1.0", MANIFEST_TYPE, document.to_string().as_bytes());
+        let answer =
+            index.writer.manifest_put(&repository, "1.0", MANIFEST_TYPE, document.to_string().as_bytes());
         assert_eq!(answer.status, 400, "{answer}");
     }
     index.page(&name).expect(&[404]);
-    index.writer.manifest_put(&repository, "1.0", MANIFEST_TYPE, manifest(&file).to_string().as_bytes()).expect(&[201]);
+    index
+        .writer
+        .manifest_put(&repository, "1.0", MANIFEST_TYPE, manifest(&file).to_string().as_bytes())
+        .expect(&[201]);
 }
 
 #[test]
@@ -202,9 +223,18 @@ fn b30_a_pushed_file_is_examined_as_an_uploaded_one() {
     let broken = [
         Wheel::new(&name, "1.0").wrong_hash(&module).build(),
         Wheel::new(&name, "1.0").without("METADATA").build(),
-        Wheel::new(&name, "1.0").metadata(format!("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")).build(),
-        Wheel::new(&name, "1.0").metadata(format!("Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")).build(),
-        BuiltFile::new(&Wheel::new(&name, "1.0").build().filename, &name, "1.0", b"\x89PNG\r\n\x1a\n".to_vec()),
+        Wheel::new(&name, "1.0")
+            .metadata(format!("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n"))
+            .build(),
+        Wheel::new(&name, "1.0")
+            .metadata(format!("Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n"))
+            .build(),
+        BuiltFile::new(
+            &Wheel::new(&name, "1.0").build().filename,
+            &name,
+            "1.0",
+            b"\x89PNG\r\n\x1a\n".to_vec(),
+        ),
     ];
     for file in &broken {
         let answer = push(index, file, "1.0", &manifest(file));
@@ -241,7 +271,10 @@ fn a_pushed_file_with_the_content_of_another_is_refused() {
     let other = Wheel::new(&name, "1.0").file("other.py", "x = 1\n").build();
     let message = expect_error(push(&index, &other, "1.0", &manifest(&other)), 403, "DENIED");
     assert!(message.contains("already exists"), "{message}");
-    assert_eq!(index.entry(&name, &other.filename)["hashes"]["sha256"], Wheel::new(&name, "1.0").build().sha256());
+    assert_eq!(
+        index.entry(&name, &other.filename)["hashes"]["sha256"],
+        Wheel::new(&name, "1.0").build().sha256()
+    );
 }
 
 #[test]
@@ -256,6 +289,74 @@ fn who_may_not_push_pushes_no_file() {
     let answer = viewer.manifest_put(&repository, "1.0", MANIFEST_TYPE, document.as_bytes());
     expect_error(answer, 403, "DENIED");
     index.page(&file.name).expect(&[404]);
+}
+
+/// A manifest is known by the digest under which it was pushed, and a file of the index by one manifest.
+#[test]
+fn a_file_is_pushed_under_the_digest_that_the_index_knows() {
+    let index = Index::new();
+    let file = Wheel::new(&project(), "1.0").build();
+    let repository = index.repository(&file.name);
+    index.writer.blob_push(&repository, &file.bytes);
+    index.writer.blob_push(&repository, b"{}");
+    let document = manifest(&file).to_string();
+    let digest = testkit::sha512(document.as_bytes());
+    let answer = index.writer.manifest_put(&repository, &digest, MANIFEST_TYPE, document.as_bytes());
+    if answer.status == 201 {
+        index.writer.manifest_get(&repository, &digest).expect(&[200]);
+    } else {
+        let message = expect_error(answer, 400, "DIGEST_INVALID");
+        assert!(message.contains("sha256"), "{message}");
+        index.page(&file.name).expect(&[404]);
+    }
+}
+
+/// What older clients call a manifest says nothing of artifacts, and what a registry lets others leave out does
+/// not count for files.
+#[test]
+fn a_file_is_an_image_manifest_with_everything_that_it_names() {
+    let index = Index::new();
+    let file = Wheel::new(&project(), "1.0").build();
+    let repository = index.repository(&file.name);
+    index.writer.blob_push(&repository, &file.bytes);
+    index.writer.blob_push(&repository, b"{}");
+    for media_type in [
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.cncf.oras.artifact.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    ] {
+        let mut document = manifest(&file);
+        document["mediaType"] = media_type.into();
+        if media_type.contains("oras") {
+            document["blobs"] = document["layers"].take();
+            for field in ["config", "layers", "schemaVersion"] {
+                document.as_object_mut().expect("a manifest is an object").remove(field);
+            }
+        }
+        if media_type.contains("list") {
+            document = json!({ "schemaVersion": 2, "mediaType": media_type, "artifactType": ARTIFACT_TYPE, "manifests": [] });
+        }
+        let answer =
+            index.writer.manifest_put(&repository, "1.0", media_type, document.to_string().as_bytes());
+        assert!([400, 403, 405].contains(&answer.status), "{media_type}: {answer}");
+    }
+    index.organization().admin().registry_sparse(&index.organization().name, "main");
+    let absent = Wheel::new(&project(), "1.0").build();
+    let answer = index.writer.manifest_put(
+        &index.repository(&absent.name),
+        "1.0",
+        MANIFEST_TYPE,
+        manifest(&absent).to_string().as_bytes(),
+    );
+    expect_error(answer, 400, "MANIFEST_BLOB_UNKNOWN");
+    index.is_empty();
+    // Neither has to say its own type twice.
+    let mut document = manifest(&file);
+    document.as_object_mut().expect("a manifest is an object").remove("mediaType");
+    index
+        .writer
+        .manifest_put(&repository, "1.0", MANIFEST_TYPE, document.to_string().as_bytes())
+        .expect(&[201]);
 }
 
 /// One registry to copy from and one to copy to, and somebody who may do both.
@@ -384,7 +485,9 @@ fn an_index_is_taken_when_it_is_the_one_that_is_there() {
     fewer["manifests"].as_array_mut().expect("an index has manifests").truncate(1);
     let mut noted = release.json();
     noted["annotations"] = json!({ "com.example": "x" });
-    for other in [fewer.to_string(), noted.to_string(), format!("{} ", String::from_utf8_lossy(&release.body))] {
+    for other in
+        [fewer.to_string(), noted.to_string(), format!("{} ", String::from_utf8_lossy(&release.body))]
+    {
         for reference in ["1.0", "1.0-all", &sha256(other.as_bytes())] {
             let answer = index.writer.manifest_put(&repository, reference, INDEX_TYPE, other.as_bytes());
             assert!([400, 403, 405].contains(&answer.status), "{answer}");

@@ -53,7 +53,9 @@ fn i23_a_deleted_file_is_gone_and_says_why() {
     index.manage("DELETE", &path, &Value::Null).expect(&[204]);
 
     assert_eq!(index.files(&release.name), [release.sdist.filename.as_str()]);
-    for path in [release.path(&index, &release.wheel), format!("{}.metadata", release.path(&index, &release.wheel))] {
+    for path in
+        [release.path(&index, &release.wheel), format!("{}.metadata", release.path(&index, &release.wheel))]
+    {
         let answer = index.writer.exchange(&testkit::Method::GET, &path, &[], b"");
         expect_refusal(answer, 410, "PYTHON_FILE_DELETED", "leaks a key");
         index.writer.ask("HEAD", &path).expect(&[410]);
@@ -113,7 +115,8 @@ fn i23_a_file_comes_back_as_it_was() {
     let body = index.writer.manifest_get(&repository, "1.0-py3-none-any").body;
     let row = index.row(&release.name, &release.wheel.filename);
     index.manage("DELETE", &release.file(), &Value::Null).expect(&[204]);
-    let restored = index.manage("POST", &format!("{}/restore", release.file()), &Value::Null).expect(&[200]).json();
+    let restored =
+        index.manage("POST", &format!("{}/restore", release.file()), &Value::Null).expect(&[200]).json();
     assert_eq!(restored, row);
     assert_eq!(references.map(|reference| manifest(&index, &release.name, reference)), before);
     assert_eq!(index.writer.manifest_get(&repository, "1.0-py3-none-any").body, body);
@@ -124,7 +127,11 @@ fn i23_a_file_comes_back_as_it_was() {
     index.takes(&release.wheel);
     index.upload(&Wheel::new(&release.name, "1.0").file("other.py", "x = 1\n").build()).expect(&[409]);
     // What is there is not brought back.
-    expect_problem(index.manage("POST", &format!("{}/restore", release.file()), &Value::Null), 409, "conflict");
+    expect_problem(
+        index.manage("POST", &format!("{}/restore", release.file()), &Value::Null),
+        409,
+        "conflict",
+    );
 }
 
 #[test]

@@ -105,7 +105,11 @@ fn i11_parts_of_a_file() {
     ] {
         stored.is_part(&[("range", &range)], first, end);
         // What installers ask with.
-        stored.is_part(&[("range", &range), ("cache-control", "no-cache"), ("accept-encoding", "identity")], first, end);
+        stored.is_part(
+            &[("range", &range), ("cache-control", "no-cache"), ("accept-encoding", "identity")],
+            first,
+            end,
+        );
     }
 }
 
@@ -113,7 +117,9 @@ fn i11_parts_of_a_file() {
 fn i11_what_is_no_range_of_the_file() {
     let stored = Stored::new();
     let length = stored.file.bytes.len();
-    for range in [format!("bytes={length}-"), format!("bytes={}-{}", length + 5, length + 10), "bytes=-0".to_owned()] {
+    for range in
+        [format!("bytes={length}-"), format!("bytes={}-{}", length + 5, length + 10), "bytes=-0".to_owned()]
+    {
         let answer = stored.get(&[("range", &range)]).expect(&[416]);
         assert_eq!(answer.header("content-range"), Some(format!("bytes */{length}").as_str()), "{answer}");
     }
@@ -150,7 +156,8 @@ fn i10_a_file_that_a_client_has_is_not_sent_again() {
         let answer = stored.index.writer.ask("GET", &path).expect(&[200]);
         let tag = answer.header("etag").expect("a file has a tag");
         for value in [tag.to_owned(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
-            let again = stored.index.writer.call("GET", &path, &[("if-none-match", &value)], "").expect(&[304]);
+            let again =
+                stored.index.writer.call("GET", &path, &[("if-none-match", &value)], "").expect(&[304]);
             assert!(again.body.is_empty(), "{again}");
             for name in ["etag", "cache-control", "last-modified"] {
                 assert_eq!(again.header(name), answer.header(name), "{name}: {again}");

@@ -7,7 +7,8 @@ use testkit::{Api, Role, sha256};
 
 use super::scene::{Index, expect_refusal, project};
 use crate::scene::{
-    Calls as _, INDEX_TYPE, LAYER_TYPE, MANIFEST_TYPE, empty_config, expect_error, referrer_of, small_manifest,
+    Calls as _, INDEX_TYPE, LAYER_TYPE, MANIFEST_TYPE, empty_config, expect_error, referrer_of,
+    small_manifest,
 };
 
 /// A project whose release 1.0 has a wheel and a source distribution.
@@ -66,7 +67,12 @@ fn m6_an_image_is_not_pushed_into_a_python_project() {
     let index = json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] });
     let mut helm = small_manifest();
     helm["artifactType"] = "application/vnd.cncf.helm.config.v1+json".into();
-    let documents = [(MANIFEST_TYPE, image(&layer)), (INDEX_TYPE, index), (MANIFEST_TYPE, small_manifest()), (MANIFEST_TYPE, helm)];
+    let documents = [
+        (MANIFEST_TYPE, image(&layer)),
+        (INDEX_TYPE, index),
+        (MANIFEST_TYPE, small_manifest()),
+        (MANIFEST_TYPE, helm),
+    ];
     for (media_type, document) in documents {
         let bytes = document.to_string().into_bytes();
         for reference in ["latest", "1.0", "1.0-py3-none-any", "9.9", &sha256(&bytes)] {
@@ -116,7 +122,11 @@ fn m6_what_refers_to_a_file_is_pushed_beside_it() {
     let digest = project.digest("1.0-py3-none-any");
     let size = writer.manifest_get(&project.repository, &digest).body.len();
     let subject = json!({ "mediaType": MANIFEST_TYPE, "digest": digest, "size": size });
-    let signature = writer.image_push(&project.repository, "", &referrer_of(&subject, "application/vnd.example.signature"));
+    let signature = writer.image_push(
+        &project.repository,
+        "",
+        &referrer_of(&subject, "application/vnd.example.signature"),
+    );
     let path = format!("/v2/{}/referrers/{digest}", project.repository);
     let listed = writer.ask("GET", &path).expect(&[200]).json();
     assert_eq!(listed["manifests"][0]["digest"], signature.digest, "{listed}");
@@ -217,6 +227,37 @@ fn m7_what_a_file_needs_is_not_deleted_under_it() {
     let index = project.digest("1.0");
     expect_error(project.delete(writer, &index), 405, "UNSUPPORTED");
     assert_eq!(project.state(), before);
+}
+
+/// A list of signatures may name files, and a file goes all the same when it is deleted.
+#[test]
+fn m7_what_names_a_file_besides_its_release_does_not_hold_it() {
+    let project = Project::new();
+    let writer = &project.index.writer;
+    let descriptor = |reference: &str| {
+        let body = writer.manifest_get(&project.repository, reference).expect(&[200]).body;
+        json!({ "mediaType": MANIFEST_TYPE, "digest": sha256(&body), "size": body.len() })
+    };
+    let (wheel, sdist) = (descriptor("1.0-py3-none-any"), descriptor("1.0-sdist"));
+    let list = json!({
+        "schemaVersion": 2, "mediaType": INDEX_TYPE, "artifactType": "application/vnd.example.list",
+        "manifests": [wheel], "subject": sdist,
+    });
+    let list = list.to_string().into_bytes();
+    writer.manifest_put(&project.repository, "signed", INDEX_TYPE, &list).expect(&[201]);
+    let (tags, page) = project.state();
+    assert_eq!(tags.len(), 4);
+    let digest = wheel["digest"].as_str().expect("a digest is text");
+    let answer = project.delete(writer, digest);
+    if answer.status == 202 {
+        assert_eq!(project.index.files(&project.name), [project.sdist.filename.as_str()]);
+        assert_eq!(project.digest("1.0"), sdist["digest"].as_str().unwrap_or_default());
+        project.index.upload(&project.wheel).expect(&[409]);
+    } else {
+        let message = expect_error(answer, 403, "DENIED");
+        assert!(message.contains("delete"), "what to do next is missing: {message}");
+        assert_eq!(project.state(), (tags, page));
+    }
 }
 
 #[test]

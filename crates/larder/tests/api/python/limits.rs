@@ -325,8 +325,7 @@ fn t26_archives_that_expand_cost_no_memory() {
             index.has_nothing_of(&bomb.name);
         }
         index.takes(&many_members);
-        let answer = index.upload(&deep);
-        assert_eq!(answer.status, 400, "{answer}");
+        index.takes(&deep);
     });
     assert!(grown < 64 * MEBIBYTE, "{grown} bytes");
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());

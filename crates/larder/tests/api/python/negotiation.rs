@@ -14,8 +14,10 @@ const HTML: &str = "text/html";
 
 /// What a browser sends.
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
-const PIP: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
-const UV: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
+const PIP: &str =
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01";
+const UV: &str =
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01";
 
 /// One index with one project for all tests here, none of which changes anything.
 fn pages() -> &'static (Index, [String; 2]) {
@@ -45,7 +47,8 @@ fn is(answers: [Answer; 2], expected: &str) {
         assert!(vary.split(", ").any(|name| name == "Accept"), "{answer}");
         // Some clients keep the request's fields that are named there in a file.
         assert!(!vary.to_lowercase().contains("authorization"), "{answer}");
-        let begins: &[u8] = if expected == JSON { b"{\"meta\":{\"api-version\":\"1.4\"}," } else { b"<!DOCTYPE html>" };
+        let begins: &[u8] =
+            if expected == JSON { b"{\"meta\":{\"api-version\":\"1.4\"}," } else { b"<!DOCTYPE html>" };
         assert!(answer.body.starts_with(begins), "{answer}");
     }
 }
@@ -139,7 +142,9 @@ fn i2_who_takes_none_of_the_forms_hears_which_there_are() {
 fn i2_the_query_wins() {
     for (format, expected) in [(JSON, JSON), (HTML_V1, HTML_V1), (HTML, HTML)] {
         let escaped = format.replace('+', "%2B").replace('/', "%2F");
-        for query in [format!("?format={format}"), format!("?format={escaped}"), format!("?x=y&format={escaped}")] {
+        for query in
+            [format!("?format={format}"), format!("?format={escaped}"), format!("?x=y&format={escaped}")]
+        {
             for accept in [JSON, HTML, "application/json", "*/*;q=0"] {
                 is(ask(&[("accept", accept)], &query), expected);
             }
@@ -155,7 +160,8 @@ fn i2_the_alias_negotiates_too() {
     let (index, _) = pages();
     for (accept, expected) in [(JSON, JSON), ("*/*", HTML)] {
         for folder in ["/+simple/", "/%2Bsimple/", "/%2bsimple/"] {
-            let answer = index.writer.call("GET", &index.path(folder), &[("accept", accept)], "").expect(&[200]);
+            let answer =
+                index.writer.call("GET", &index.path(folder), &[("accept", accept)], "").expect(&[200]);
             assert_eq!(answer.header("content-type"), Some(expected), "{answer}");
         }
     }

@@ -23,7 +23,8 @@ fn anchors(page: &str) -> Vec<&str> {
 /// The value of an attribute of an anchor, its escapes undone.
 fn attribute(anchor: &str, name: &str) -> Option<String> {
     let value = anchor.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?;
-    let escapes = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    let escapes =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&#39;", "'"), ("&amp;", "&")];
     Some(escapes.iter().fold(value.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain)))
 }
 
@@ -95,8 +96,20 @@ fn i5_versions_stand_in_their_own_order() {
     let index = Index::new();
     let name = project();
     let ordered = [
-        "0.9", "1.0.dev1", "1.0a2", "1.0a10", "1.0rc1", "1.0", "1.0+local.2", "1.0+local.10", "1.0.post1", "1.2", "1.9",
-        "1.10", "2024.1", "1!0.1",
+        "0.9",
+        "1.0.dev1",
+        "1.0a2",
+        "1.0a10",
+        "1.0rc1",
+        "1.0",
+        "1.0+local.2",
+        "1.0+local.10",
+        "1.0.post1",
+        "1.2",
+        "1.9",
+        "1.10",
+        "2024.1",
+        "1!0.1",
     ];
     // In the order of their bytes, which is another one.
     let mut mixed = ordered;
@@ -142,15 +155,19 @@ fn i5_files_of_a_version_stand_in_the_order_of_their_names() {
 fn i6_each_file_shows_its_own_requires_python() {
     let index = Index::new();
     let name = project();
-    let wheels = [("cp38-cp38-any", Some(">=3.8")), ("cp312-cp312-any", Some(">=3.12, !=3.12.1")), ("py3-none-any", None)]
-        .map(|(tag, requires)| {
-            let wheel = Wheel::new(&name, "1.0").tag(tag);
-            let wheel = match requires {
-                Some(requires) => wheel.header("Requires-Python", requires),
-                None => wheel,
-            };
-            (wheel.build(), requires)
-        });
+    let wheels = [
+        ("cp38-cp38-any", Some(">=3.8")),
+        ("cp312-cp312-any", Some(">=3.12, !=3.12.1")),
+        ("py3-none-any", None),
+    ]
+    .map(|(tag, requires)| {
+        let wheel = Wheel::new(&name, "1.0").tag(tag);
+        let wheel = match requires {
+            Some(requires) => wheel.header("Requires-Python", requires),
+            None => wheel,
+        };
+        (wheel.build(), requires)
+    });
     for (wheel, _) in &wheels {
         index.takes(wheel);
     }
@@ -158,7 +175,8 @@ fn i6_each_file_shows_its_own_requires_python() {
     for (wheel, requires) in &wheels {
         let entry = index.entry(&name, &wheel.filename);
         assert_eq!(entry.get("requires-python").and_then(Value::as_str), *requires, "{entry}");
-        let anchor = anchors(&page).into_iter().find(|anchor| anchor.contains(&format!(">{}<", wheel.filename)));
+        let anchor =
+            anchors(&page).into_iter().find(|anchor| anchor.contains(&format!(">{}<", wheel.filename)));
         let shown = attribute(anchor.expect("the file is listed"), "data-requires-python");
         assert_eq!(shown.as_deref(), *requires, "{page}");
     }
@@ -193,7 +211,11 @@ fn i4_html_is_one_line_for_each_file_with_the_address_first() {
         assert_eq!(attribute(anchor, "data-core-metadata"), metadata, "{anchor}");
         assert_eq!(attribute(anchor, "data-dist-info-metadata"), metadata, "{anchor}");
         assert_eq!(attribute(anchor, "data-size"), Some(entry["size"].to_string()), "{anchor}");
-        assert_eq!(attribute(anchor, "data-upload-time").as_deref(), entry["upload-time"].as_str(), "{anchor}");
+        assert_eq!(
+            attribute(anchor, "data-upload-time").as_deref(),
+            entry["upload-time"].as_str(),
+            "{anchor}"
+        );
         assert_eq!(attribute(anchor, "data-yanked"), None, "{anchor}");
     }
     let listed = anchors(&page);
@@ -217,7 +239,8 @@ fn i4_what_people_write_stays_text() {
     let [anchor] = anchors(&page)[..] else { panic!("not one anchor: {page}") };
     assert_eq!(anchor.matches(['<', '>']).count(), 6, "{anchor}");
     assert_eq!(attribute(anchor, "data-yanked").as_deref(), Some(hostile), "{anchor}");
-    let meta = page.lines().find(|line| line.contains("pypi:project-status-reason")).expect("a reason is shown");
+    let meta =
+        page.lines().find(|line| line.contains("pypi:project-status-reason")).expect("a reason is shown");
     assert_eq!(attribute(meta, "content").as_deref(), Some(hostile), "{meta}");
     // JSON needs no care but its own.
     let json = index.page(&name).expect(&[200]).json();
@@ -235,9 +258,11 @@ fn i5_the_list_names_the_projects_of_this_registry() {
     }
     let names = [format!("alpha-{word}"), format!("m-{word}"), format!("zeta-{word}")];
     let listed = list(&index).json();
-    let found: Vec<_> = listed["projects"].as_array().expect("a list").iter().map(|item| &item["name"]).collect();
+    let found: Vec<_> =
+        listed["projects"].as_array().expect("a list").iter().map(|item| &item["name"]).collect();
     assert_eq!(found, names.each_ref().map(|name| name.as_str()));
-    let answer = index.writer.call("GET", &index.path("/simple/"), &[("accept", "text/html")], "").expect(&[200]);
+    let answer =
+        index.writer.call("GET", &index.path("/simple/"), &[("accept", "text/html")], "").expect(&[200]);
     let page = String::from_utf8_lossy(&answer.body).into_owned();
     let expected = names.map(|name| format!("<a href=\"{name}/\">{name}</a><br>"));
     assert_eq!(anchors(&page), expected);
@@ -304,11 +329,22 @@ fn i24_a_page_of_two_thousand_files() {
         for encoding in ["gzip", "gzip, deflate", "gzip, deflate, zstd", "zstd;q=1.0, gzip;q=0.5"] {
             let packed = get(encoding);
             assert_eq!(packed.header("content-encoding"), Some("gzip"), "{:?}", packed.headers);
-            assert!(packed.header("vary").is_some_and(|vary| vary.contains("Accept-Encoding")), "{:?}", packed.headers);
+            assert!(
+                packed.header("vary").is_some_and(|vary| vary.contains("Accept-Encoding")),
+                "{:?}",
+                packed.headers
+            );
             assert_eq!(packed.header("content-length"), Some(packed.body.len().to_string().as_str()));
-            assert!(packed.body.len() * 3 < plain.body.len(), "{} bytes of {}", packed.body.len(), plain.body.len());
+            assert!(
+                packed.body.len() * 3 < plain.body.len(),
+                "{} bytes of {}",
+                packed.body.len(),
+                plain.body.len()
+            );
             let mut unpacked = Vec::new();
-            flate2::read::GzDecoder::new(packed.body.as_slice()).read_to_end(&mut unpacked).expect("this is gzip");
+            flate2::read::GzDecoder::new(packed.body.as_slice())
+                .read_to_end(&mut unpacked)
+                .expect("this is gzip");
             assert!(unpacked == plain.body, "another page");
         }
         for encoding in ["identity", "deflate, br", "gzip;q=0", ""] {

@@ -16,7 +16,8 @@ fn release(index: &Index, name: &str, tag: &str) -> Vec<String> {
 /// Uploads every file at the same time and gives the statuses in order.
 fn at_once(index: &Index, files: &[BuiltFile]) -> Vec<u16> {
     std::thread::scope(|scope| {
-        let threads: Vec<_> = files.iter().map(|file| scope.spawn(move || index.upload(file).status)).collect();
+        let threads: Vec<_> =
+            files.iter().map(|file| scope.spawn(move || index.upload(file).status)).collect();
         threads.into_iter().map(|thread| thread.join().expect("an upload ends")).collect()
     })
 }
@@ -26,7 +27,12 @@ fn u12_wheels_of_one_release_from_several_clients() {
     for _ in 0..5 {
         let index = Index::new();
         let name = project();
-        let tags = ["cp312-cp312-manylinux_2_17_x86_64", "cp312-cp312-manylinux_2_17_aarch64", "cp312-cp312-win_amd64", "cp312-cp312-macosx_11_0_arm64"];
+        let tags = [
+            "cp312-cp312-manylinux_2_17_x86_64",
+            "cp312-cp312-manylinux_2_17_aarch64",
+            "cp312-cp312-win_amd64",
+            "cp312-cp312-macosx_11_0_arm64",
+        ];
         let files = tags.map(|tag| Wheel::new(&name, "3.0.2").tag(tag).build());
         assert_eq!(at_once(&index, &files), [200; 4]);
         let mut expected = files.each_ref().map(|file| file.filename.clone());
@@ -42,8 +48,9 @@ fn u12_wheels_of_one_release_from_several_clients() {
 fn u13_fifty_wheels_of_one_release_and_one_of_them_ten_times() {
     let own = OwnIndex::new();
     let name = project();
-    let mut files: Vec<BuiltFile> =
-        (0..50).map(|number| Wheel::new(&name, "1.0").tag(&format!("cp3{number}-none-any")).build()).collect();
+    let mut files: Vec<BuiltFile> = (0..50)
+        .map(|number| Wheel::new(&name, "1.0").tag(&format!("cp3{number}-none-any")).build())
+        .collect();
     for _ in 0..10 {
         files.push(files[7].clone());
     }

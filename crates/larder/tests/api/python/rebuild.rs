@@ -12,7 +12,8 @@ use crate::scene::{Calls as _, own_server, small_manifest};
 fn lose(server: &Server) {
     let path = server.data_directory().join("larder.db");
     tokio::runtime::Runtime::new().expect("a runtime can be started").block_on(async {
-        let db = db::Db::open(db::Options { path, durability: db::Durability::Relaxed }).expect("the database opens");
+        let db = db::Db::open(db::Options { path, durability: db::Durability::Relaxed })
+            .expect("the database opens");
         let deleted: Result<(), db::Error> = db
             .write(db::Durability::Durable, |transaction| {
                 Box::pin(async move {
@@ -120,7 +121,9 @@ fn m10_yanks_statuses_and_used_names_are_in_the_rows_alone() {
     let (kept, deleted) = (Wheel::new(&name, "1.0").build(), Wheel::new(&name, "2.0").build());
     index.takes(&kept);
     index.takes(&deleted);
-    index.manage("PATCH", &format!("/projects/{name}/releases/1.0"), &json!({ "yanked": true })).expect(&[200]);
+    index
+        .manage("PATCH", &format!("/projects/{name}/releases/1.0"), &json!({ "yanked": true }))
+        .expect(&[200]);
     index.manage("PATCH", &format!("/projects/{name}"), &json!({ "status": "deprecated" })).expect(&[200]);
     index.manage("DELETE", &format!("/projects/{name}/releases/2.0"), &Value::Null).expect(&[204]);
     lose(&server);
@@ -165,7 +168,8 @@ fn m10_what_cannot_be_read_is_left_out_and_named() {
     let (good, bad) = (Wheel::new(&project(), "1.0").build(), Wheel::new(&project(), "1.0").build());
     index.takes(&good);
     index.takes(&bad);
-    let stored = crate::scene::object_files(&server, &testkit::sha256(&bad.bytes)).pop().expect("it is stored");
+    let stored =
+        crate::scene::object_files(&server, &testkit::sha256(&bad.bytes)).pop().expect("it is stored");
     std::fs::write(stored, b"no wheel").expect("the object can be damaged");
     lose(&server);
     let organization = &index.organization().name;

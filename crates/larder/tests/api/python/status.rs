@@ -17,8 +17,11 @@ struct Project {
 impl Project {
     fn new() -> Self {
         let (index, name) = (Index::new(), project());
-        let files =
-            [Wheel::new(&name, "1.0").build(), Sdist::new(&name, "1.0").build(), Wheel::new(&name, "2.0").build()];
+        let files = [
+            Wheel::new(&name, "1.0").build(),
+            Sdist::new(&name, "1.0").build(),
+            Wheel::new(&name, "2.0").build(),
+        ];
         for file in &files {
             index.takes(file);
         }
@@ -72,7 +75,11 @@ fn i15_a_file_is_yanked_with_a_reason_and_comes_back() {
         .manage("PATCH", &project.file(0), &json!({ "yanked": true, "reason": "breaks < 3.9" }))
         .expect(&[200])
         .json();
-    assert_eq!((&yanked["yanked"], &yanked["yanked_reason"]), (&json!(true), &json!("breaks < 3.9")), "{yanked}");
+    assert_eq!(
+        (&yanked["yanked"], &yanked["yanked_reason"]),
+        (&json!(true), &json!("breaks < 3.9")),
+        "{yanked}"
+    );
     assert_eq!(project.yanks(), [json!("breaks < 3.9"), json!(false), json!(false)]);
     assert!(project.html().contains("data-yanked=\"breaks &lt; 3.9\""), "{}", project.html());
     // Only the page says so: whoever asks for the very file, gets it.
@@ -83,7 +90,8 @@ fn i15_a_file_is_yanked_with_a_reason_and_comes_back() {
     project.index.manage("PATCH", &project.file(0), &json!({ "yanked": true })).expect(&[200]);
     assert_eq!(project.yanks(), [json!(true), json!(false), json!(false)]);
     assert!(project.html().contains("data-yanked=\"\""), "{}", project.html());
-    let back = project.index.manage("PATCH", &project.file(0), &json!({ "yanked": false })).expect(&[200]).json();
+    let back =
+        project.index.manage("PATCH", &project.file(0), &json!({ "yanked": false })).expect(&[200]).json();
     assert_eq!(back["yanked"], false, "{back}");
     assert!(back.get("yanked_reason").is_none(), "{back}");
     assert_eq!(project.yanks(), [json!(false), json!(false), json!(false)]);
@@ -135,9 +143,12 @@ fn i15_changes_that_make_no_sense() {
 #[test]
 fn i16_a_project_has_a_status_in_both_forms() {
     let project = Project::new();
-    for (status, reason) in
-        [("archived", Some("moved on")), ("deprecated", None), ("quarantined", Some("malware")), ("active", None)]
-    {
+    for (status, reason) in [
+        ("archived", Some("moved on")),
+        ("deprecated", None),
+        ("quarantined", Some("malware")),
+        ("active", None),
+    ] {
         let mut change = json!({ "status": status });
         if let Some(reason) = reason {
             change["reason"] = reason.into();
@@ -149,7 +160,10 @@ fn i16_a_project_has_a_status_in_both_forms() {
         let files = page["files"].as_array().map_or(0, Vec::len);
         assert_eq!(files, if status == "quarantined" { 0 } else { 3 }, "{page}");
         let html = project.html();
-        assert!(html.contains(&format!("<meta name=\"pypi:project-status\" content=\"{status}\">")), "{html}");
+        assert!(
+            html.contains(&format!("<meta name=\"pypi:project-status\" content=\"{status}\">")),
+            "{html}"
+        );
         let said = html.contains("pypi:project-status-reason");
         assert_eq!(said, reason.is_some(), "{html}");
         assert_eq!(html.matches("<a ").count(), files, "{html}");
@@ -160,7 +174,8 @@ fn i16_a_project_has_a_status_in_both_forms() {
     project.set(&json!({ "status": "active", "reason": "all is well" }));
     let page = project.index.page(&project.name).expect(&[200]).json();
     assert_eq!(page["project-status"], json!({ "status": "active" }));
-    for body in [json!({ "status": "gone" }), json!({}), json!({ "status": "archived", "reason": "a\u{7}" })] {
+    for body in [json!({ "status": "gone" }), json!({}), json!({ "status": "archived", "reason": "a\u{7}" })]
+    {
         let answer = project.index.manage("PATCH", &format!("/projects/{}", project.name), &body);
         assert!([400, 422].contains(&answer.status), "{answer}");
     }
@@ -278,7 +293,10 @@ fn management_lists_projects_releases_and_files() {
     assert_eq!(fields(&first, "name"), [name.as_str()]);
     let cursor = first["next_cursor"].as_str().expect("there is more");
     let rest = list(&format!("/projects?limit=1&cursor={cursor}"));
-    assert_eq!((fields(&rest, "name"), rest["next_cursor"].is_null()), (vec!["zzz-last-one".to_owned()], true));
+    assert_eq!(
+        (fields(&rest, "name"), rest["next_cursor"].is_null()),
+        (vec!["zzz-last-one".to_owned()], true)
+    );
 
     let releases = list(&format!("/projects/{name}/releases"));
     assert_eq!(fields(&releases, "version"), ["1.0", "2.0"]);
