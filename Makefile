@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint unit clients conformance crash fuzz bench
+.PHONY: help run build test lint unit clients python conformance crash fuzz bench
 
 FUZZ_SECONDS ?= 10
 
@@ -32,6 +32,10 @@ unit: ## Unit and API tests alone: no other program is needed
 clients: ## docker, podman, buildah, skopeo, oras, helm, crane and regctl against the server
 	@scripts/check-build-tools.sh
 	scripts/test.sh clients
+
+python: ## pip, uv, twine, poetry, hatch and flit against the server, with real packages
+	@scripts/check-build-tools.sh
+	scripts/test.sh python
 
 conformance: ## Both conformance suites, the one of the specification's main branch included
 	@scripts/check-build-tools.sh

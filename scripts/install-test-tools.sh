@@ -8,7 +8,7 @@
 #
 # Without an argument: everything but conformance-dev and python-peers. The former is a commit of the
 # specification's main branch without a release, which a module proxy need not hold; `make conformance` asks for
-# it, and `make bench` for the latter.
+# it, and the benchmark for the latter.
 #
 # The last line of standard output is the directory with the tools; the tests find it in LARDER_TEST_TOOLS.
 # Everything else goes to standard error. Whatever cannot be installed ends the run with a status other than 0,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the tests in stages, cheapest first. Without arguments: all stages but conformance-dev.
 #
-#   scripts/test.sh [lint] [unit] [clients] [conformance] [race] [crash] [fuzz] [conformance-dev]
+#   scripts/test.sh [lint] [unit] [clients] [python] [conformance] [race] [crash] [fuzz] [conformance-dev]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -40,6 +40,12 @@ clients() {
     tools packages clients
     stage "real clients"
     cargo test -p larder --locked --quiet --test clients
+}
+
+python() {
+    tools packages clients python
+    stage "real Python clients"
+    cargo test -p larder --locked --quiet --test python
 }
 
 conformance() {
@@ -82,7 +88,7 @@ fuzz() {
 }
 
 stages=("$@")
-((${#stages[@]})) || stages=(lint unit clients conformance race crash fuzz)
+((${#stages[@]})) || stages=(lint unit clients python conformance race crash fuzz)
 for name in "${stages[@]}"; do
     "$name"
 done

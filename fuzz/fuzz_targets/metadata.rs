@@ -9,7 +9,10 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(metadata) => {
             let fields = metadata.fields();
             assert!(fields.iter().all(|(name, _)| !name.is_empty() && name.is_ascii()));
-            assert!(fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() <= bytes.len() + 64);
+            assert!(
+                fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+                    <= bytes.len() + 64
+            );
             assert_eq!(metadata.get("nAME"), Some(metadata.name().as_str()));
             assert!(metadata.version().to_string().len() <= 2 * 100);
             assert!(metadata.warnings().len() <= 32);

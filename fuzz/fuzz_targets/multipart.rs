@@ -79,7 +79,8 @@ fuzz_target!(|data: &[u8]| {
     match whole {
         Ok(parts) => {
             assert_eq!(parts.iter().filter(|(_, filename, _)| filename.is_some()).count(), 1);
-            assert!(parts.iter().map(|(name, _, content)| name.len() + content.len()).sum::<usize>() < body.len());
+            let length: usize = parts.iter().map(|(name, _, content)| name.len() + content.len()).sum();
+            assert!(length < body.len());
             let mut form = ::python::UploadForm::new();
             for (name, _, value) in parts {
                 form.add(&name, &String::from_utf8(value).unwrap_or_default());

@@ -22,7 +22,9 @@ fuzz_target!(|text: &str| {
                 }
                 Target::File(file) | Target::Metadata(file) => {
                     assert_eq!(file.sha256.len(), 64);
-                    assert!(!file.filename.contains(['/', '\\']) && !file.filename.contains(char::is_control));
+                    assert!(
+                        !file.filename.contains(['/', '\\']) && !file.filename.contains(char::is_control)
+                    );
                 }
                 _ => {}
             }

@@ -32,7 +32,10 @@ pub fn check(name: &str, data: &[u8]) {
         match found {
             Ok(distribution) => {
                 assert!(distribution.metadata_bytes.len() as u64 <= METADATA_BYTES);
-                assert_eq!(Metadata::parse(&distribution.metadata_bytes).as_ref(), Ok(&distribution.metadata));
+                assert_eq!(
+                    Metadata::parse(&distribution.metadata_bytes).as_ref(),
+                    Ok(&distribution.metadata)
+                );
                 assert!(distribution.warnings.len() < 100);
                 for warning in &distribution.warnings {
                     assert!(!warning.contains(char::is_control) && warning.len() < 1000);

@@ -39,12 +39,16 @@ pub(crate) fn sights(wire: &mut Wire, [first, second]: &[BuiltFile; 2]) -> Vec<b
     let release = json(&format!("/v2/{REPOSITORY}/manifests/1.0"));
     let tags = json(&format!("/v2/{REPOSITORY}/tags/list"));
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let listed = |wheel: &BuiltFile| list(&page["files"]).iter().any(|file| file["filename"] == wheel.filename);
+    let listed =
+        |wheel: &BuiltFile| list(&page["files"]).iter().any(|file| file["filename"] == wheel.filename);
     assert!(listed(first), "the first wheel is gone from the page: {page}");
     let tag = "1.0-py3-none-second";
     let tagged = list(&tags["tags"]).iter().any(|found| found == tag);
     let entries = list(&release["manifests"]).len();
-    assert!(entries == 2 || release["layers"][0]["digest"] == format!("sha256:{}", first.sha256()), "{release}");
+    assert!(
+        entries == 2 || release["layers"][0]["digest"] == format!("sha256:{}", first.sha256()),
+        "{release}"
+    );
 
     let path = format!("{INDEX}/files/acme-demo/{}/{}", second.sha256(), second.filename);
     let file = get(&path).expect(&[200, 404]);

@@ -27,7 +27,10 @@ fn poetry_publishes_what_it_finds() {
          keywords = [\"flour\", \"salt\"]\n",
     );
     let files = [
-        Wheel::new("acme-poetry", "1.0").header("Summary", "A demo").header("Requires-Python", ">=3.8").build(),
+        Wheel::new("acme-poetry", "1.0")
+            .header("Summary", "A demo")
+            .header("Requires-Python", ">=3.8")
+            .build(),
         Sdist::new("acme-poetry", "1.0").header("Summary", "A demo").build(),
     ];
     for file in &files {

@@ -1,7 +1,7 @@
 //! Real packages: they go in with a client, come out byte for byte, and install from here alone.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use testkit::python::BuiltFile;
 use testkit::{run, tool};
@@ -45,6 +45,10 @@ pub(crate) fn corpus_file(filename: &str) -> BuiltFile {
     file
 }
 
+fn is_wheel(filename: &str) -> bool {
+    Path::new(filename).extension() == Some("whl".as_ref())
+}
+
 fn normalized(name: &str) -> String {
     name.replace(['_', '.'], "-").to_lowercase()
 }
@@ -56,7 +60,7 @@ fn metadata(scene: &Scene, path: &str) -> Vec<u8> {
         open(sys.argv[2], 'wb').write(archive.read(name))";
     let target = scene.home.file("METADATA");
     run(scene.client("pip", "python").args(["-c", SCRIPT, path, &target])).success();
-    std::fs::read(target).unwrap()
+    std::fs::read(target).expect("what was just written can be read")
 }
 
 /// Whether the name of the project is in its normal form in a file name: uv leaves others aside.
@@ -69,12 +73,12 @@ fn is_normal(filename: &str) -> bool {
 fn stocked() -> Scene {
     let scene = Scene::new();
     let listed = listed();
-    let wheels = listed.iter().filter(|listed| listed.filename.ends_with(".whl")).count();
+    let wheels = listed.iter().filter(|listed| is_wheel(listed.filename)).count();
     assert!(wheels >= 40 && listed.len() - wheels >= 15, "{wheels} wheels of {}", listed.len());
     let (by_uv, by_twine): (Vec<_>, Vec<_>) = listed
         .iter()
         .map(|listed| listed.filename)
-        .partition(|filename| filename.ends_with(".whl") && is_normal(filename));
+        .partition(|filename| is_wheel(filename) && is_normal(filename));
     let paths = |filenames: Vec<&str>| -> Vec<String> {
         filenames.into_iter().map(|filename| scene.save(&corpus_file(filename))).collect()
     };
@@ -93,15 +97,23 @@ fn real_packages_come_back_byte_for_byte() {
         let file = corpus_file(listed.filename);
         let project = normalized(listed.project);
         let page = pages.entry(project.clone()).or_insert_with(|| scene.page(&project));
-        let entry = page["files"].as_array().unwrap().iter().find(|entry| entry["filename"] == listed.filename);
+        let entry =
+            page["files"].as_array().unwrap().iter().find(|entry| entry["filename"] == listed.filename);
         let entry = entry.unwrap_or_else(|| panic!("{} is not on its page: {page}", listed.filename));
         assert_eq!(entry["hashes"]["sha256"], listed.sha256);
         assert_eq!(entry["size"], file.bytes.len());
         assert_eq!(entry["yanked"], false);
-        assert!(page["versions"].as_array().unwrap().iter().any(|version| version == listed.version), "{page}");
+        assert!(
+            page["versions"].as_array().unwrap().iter().any(|version| version == listed.version),
+            "{page}"
+        );
         let path = reader.python_path(REGISTRY.0, REGISTRY.1, &project, listed.filename);
-        assert!(reader.get(&path).expect(&[200]).body == file.bytes, "{} came back different", listed.filename);
-        if listed.filename.ends_with(".whl") {
+        assert!(
+            reader.get(&path).expect(&[200]).body == file.bytes,
+            "{} came back different",
+            listed.filename
+        );
+        if is_wheel(listed.filename) {
             let inside = metadata(&scene, &scene.home.file(&format!("dist/{}", listed.filename)));
             let served = reader.get(&format!("{path}.metadata")).expect(&[200]);
             assert!(served.body == inside, "METADATA of {} came back different", listed.filename);

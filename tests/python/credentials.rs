@@ -9,10 +9,8 @@ use crate::scene::{Scene, pairs};
 fn installers_take_their_credentials_from_the_home() {
     let scene = Scene::new();
     scene.publish(&Wheel::new("acme-demo", "1.0").build());
-    let netrc = format!(
-        "machine localhost\nlogin {}\npassword {}\n",
-        scene.viewer.name, scene.viewer.password
-    );
+    let netrc =
+        format!("machine localhost\nlogin {}\npassword {}\n", scene.viewer.name, scene.viewer.password);
     scene.home.write("home/.netrc", netrc);
     for client in ["pip", "pip-23.0"] {
         let target = scene.home.file(client);
@@ -34,10 +32,8 @@ fn installers_take_their_credentials_from_the_home() {
     assert_eq!(pairs(&scene.installed("uv")), [("acme-demo", "1.0")]);
 
     // Uv publishes with the same file; the writer's own line replaces the viewer's.
-    let netrc = format!(
-        "machine localhost\nlogin {}\npassword {}\n",
-        scene.writer.name, scene.writer.password
-    );
+    let netrc =
+        format!("machine localhost\nlogin {}\npassword {}\n", scene.writer.name, scene.writer.password);
     scene.home.write("home/.netrc", netrc);
     let path = scene.save(&Wheel::new("acme-demo", "1.1").build());
     run(scene.client("uv", "uv").args(["publish", "--publish-url", &scene.upload_url(), &path])).success();
@@ -78,11 +74,7 @@ fn a_password_may_be_escaped_in_an_index_url() {
     scene.publish(&Wheel::new("acme-demo", "1.0").build());
     let password = "p@ss/w:rd %41";
     scene.admin.user_create("petra", password);
-    scene.admin.member_put(
-        testkit::Place::Registry("demo", "main"),
-        "petra",
-        testkit::Role::Viewer,
-    );
+    scene.admin.member_put(testkit::Place::Registry("demo", "main"), "petra", testkit::Role::Viewer);
     let url = scene.index_url().replacen("://", "://petra:p%40ss%2Fw%3Ard%20%2541@", 1);
     let pip = ["install", "--target", &scene.home.file("pip"), "--index-url", &url, "acme-demo"];
     run(&mut scene.pip("pip", &pip)).success();

@@ -12,14 +12,7 @@ pub(crate) fn login(scene: &Scene, host: &str) {
         .home
         .run_with_input(
             "oras",
-            &[
-                "login",
-                "--plain-http",
-                "--username",
-                scene.viewer.name,
-                "--password-stdin",
-                host,
-            ],
+            &["login", "--plain-http", "--username", scene.viewer.name, "--password-stdin", host],
             &scene.viewer.password,
         )
         .success();
@@ -79,7 +72,8 @@ fn a_release_is_pulled_whole_or_by_the_file() {
         assert!(std::fs::read(blob).unwrap() == file.bytes, "{} was copied wrong", file.filename);
     }
     let credentials = format!("{}:{}", scene.viewer.name, scene.viewer.password);
-    let (source, target) = (format!("docker://{}", reference("1.0")), format!("oci:{}", scene.home.file("copy")));
+    let (source, target) =
+        (format!("docker://{}", reference("1.0")), format!("oci:{}", scene.home.file("copy")));
     scene
         .home
         .run(

@@ -33,9 +33,11 @@ fn pip_reads_the_metadata_before_the_wheels() {
     let relay = Relay::new(&host);
     let url = relay.url(&scene.index_url_of(&scene.viewer), &host);
     for client in PIPS {
-        run(scene
-            .pip(client, &["install", "--target", &scene.home.file(client)])
-            .args(["--index-url", &url, "acme-top"]))
+        run(scene.pip(client, &["install", "--target", &scene.home.file(client)]).args([
+            "--index-url",
+            &url,
+            "acme-top",
+        ]))
         .success();
         assert_eq!(pairs(&scene.installed(client)), [("acme-base", "1.0"), ("acme-top", "1.0")]);
         let seen = relay.take();
@@ -106,9 +108,15 @@ fn a_second_run_of_uv_asks_only_whether_the_pages_have_changed() {
     let url = relay.url(&scene.index_url_of(&scene.viewer), &host);
     let install = |folder: &str| {
         let target = scene.home.file(folder);
-        run(scene
-            .client("uv", "uv")
-            .args(["pip", "install", "--target", &target, "--default-index", &url, "acme-top"]))
+        run(scene.client("uv", "uv").args([
+            "pip",
+            "install",
+            "--target",
+            &target,
+            "--default-index",
+            &url,
+            "acme-top",
+        ]))
         .success();
         let mut steps = steps(&relay.take());
         steps.sort();
@@ -147,7 +155,10 @@ fn pip_compares_the_hashes_that_it_is_given() {
         assert!(scene.installed("wrong").is_empty());
     }
     scene.uv_install("uv", &["--require-hashes", "--requirement", &right]).success();
-    scene.uv_install("uv-wrong", &["--require-hashes", "--requirement", &wrong]).failure().says("hash mismatch");
+    scene
+        .uv_install("uv-wrong", &["--require-hashes", "--requirement", &wrong])
+        .failure()
+        .says("hash mismatch");
 }
 
 #[test]
@@ -191,15 +202,18 @@ fn pip_takes_up_a_download_where_it_broke_off() {
     scene.publish(&wheel);
     let (host, broken) = (scene.server.host(), AtomicBool::new(false));
     let relay = Relay::with(&host, move |seen, mut passing| {
-        if seen.path.ends_with(".whl") && !broken.swap(true, Ordering::Relaxed) {
+        if Path::new(&seen.path).extension() == Some("whl".as_ref()) && !broken.swap(true, Ordering::Relaxed)
+        {
             passing.body.truncate(1 << 20);
         }
         passing
     });
     let url = relay.url(&scene.index_url_of(&scene.viewer), &host);
-    run(scene
-        .pip("pip", &["download", "--dest", &scene.home.file("back"), "--resume-retries", "3"])
-        .args(["--index-url", &url, "acme-large"]))
+    run(scene.pip("pip", &["download", "--dest", &scene.home.file("back"), "--resume-retries", "3"]).args([
+        "--index-url",
+        &url,
+        "acme-large",
+    ]))
     .success();
     let back = std::fs::read(scene.home.path().join("back").join(&wheel.filename)).unwrap();
     assert!(back == wheel.bytes, "the file came back different");
@@ -215,10 +229,10 @@ fn without_metadata(seen: &Seen, passing: Passing) -> Passing {
     if !seen.path.contains("/simple/") || seen.status != 200 {
         return passing;
     }
-    let mut page: Value = serde_json::from_slice(&passing.body).unwrap();
-    for file in page["files"].as_array_mut().unwrap() {
+    let mut page: Value = serde_json::from_slice(&passing.body).expect("a page in JSON");
+    for file in page["files"].as_array_mut().expect("a list of files") {
         for key in ["core-metadata", "dist-info-metadata"] {
-            file.as_object_mut().unwrap().remove(key);
+            file.as_object_mut().expect("a file is an object").remove(key);
         }
     }
     passing.with_body(page.to_string().into_bytes())
@@ -242,9 +256,15 @@ fn clients_read_the_metadata_out_of_the_wheel_where_they_have_to() {
         .args(["--index-url", &url, "acme-top"]))
     .success();
     let pip = relay.take();
-    run(scene
-        .client("uv", "uv")
-        .args(["pip", "install", "--target", &scene.home.file("uv"), "--default-index", &url, "acme-top"]))
+    run(scene.client("uv", "uv").args([
+        "pip",
+        "install",
+        "--target",
+        &scene.home.file("uv"),
+        "--default-index",
+        &url,
+        "acme-top",
+    ]))
     .success();
     let uv = relay.take();
     for (client, seen) in [("pip", pip), ("uv", uv)] {

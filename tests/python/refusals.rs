@@ -45,36 +45,25 @@ fn bad_files() -> Vec<Bad> {
             wheel("bad-script").dist_info_file("entry_points.txt", "[console_scripts]\n../x = a:b\n").build(),
             "entry",
         ),
-        bad(wheel("bad-text").metadata([metadata("bad-text", "1.0").as_bytes(), b"Summary: caf\xe9\n"].concat()).build(), "UTF-8"),
-        bad(wheel("bad-length").description(&"word ".repeat(1 << 20)).build(), "METADATA"),
+        bad(
+            wheel("bad-text")
+                .metadata([metadata("bad-text", "1.0").as_bytes(), b"Summary: caf\xe9\n"].concat())
+                .build(),
+            "UTF-8",
+        ),
         bad(wheel("bad-age").metadata_version("3.0").build(), "Metadata-Version"),
         bad(wheel("no-metadata").without("METADATA").build(), "METADATA"),
-        bad(
-            BuiltFile::new("png-1.0-py3-none-any.whl", "png", "1.0", b"\x89PNG\r\n\x1a\n".repeat(50)),
-            "ZIP",
-        ),
-        bad(
-            wheel("bad-link").build_with(|zip| zip.entries.push(Entry::link("link", "/etc/passwd"))),
-            "link",
-        ),
+        bad(BuiltFile::new("png-1.0-py3-none-any.whl", "png", "1.0", b"\x89PNG\r\n\x1a\n".repeat(50)), "ZIP"),
+        bad(wheel("bad-link").build_with(|zip| zip.entries.push(Entry::link("link", "/etc/passwd"))), "link"),
         bad(wheel("bad-twice").build_with(|zip| zip.add("bad_twice.py", "again")), "bad_twice.py"),
-        bad(
-            wheel("bad-bomb").build_with(|zip| zip.entries.push(Entry::zeros("zeros", 200 << 20))),
-            "expand",
-        ),
+        bad(wheel("bad-bomb").build_with(|zip| zip.entries.push(Entry::zeros("zeros", 200 << 20))), "expand"),
         bad(wheel("bad-record").wrong_hash("bad_record.py").build(), "RECORD"),
         bad(wheel("no-record").without("RECORD").build(), "RECORD"),
         bad(wheel("no-wheel").without("WHEEL").build(), "WHEEL"),
-        bad(
-            wheel("bad-name").metadata(metadata("other-name", "1.0")).build(),
-            "other-name",
-        ),
+        bad(wheel("bad-name").metadata(metadata("other-name", "1.0")).build(), "other-name"),
         bad(wheel("bad-version").metadata(metadata("bad-version", "2.0")).build(), "2.0"),
         bad(Sdist::new("bad-gzip", "1.0").suffix("more").build(), "gzip"),
-        bad(
-            Sdist::new("bad-top", "1.0").build_with(|tar| tar.add("second-1.0/file", "")),
-            "second-1.0",
-        ),
+        bad(Sdist::new("bad-top", "1.0").build_with(|tar| tar.add("second-1.0/file", "")), "second-1.0"),
         bad(
             Sdist::new("bad-device", "1.0")
                 .build_with(|tar| tar.entries.push(TarEntry::special("bad_device-1.0/x", b'3', ""))),
@@ -105,10 +94,27 @@ fn bad_files() -> Vec<Bad> {
     ]
 }
 
+/// What twine refuses before it sends anything.
+const NOT_BY_TWINE: [&str; 7] =
+    ["bad-text", "bad-age", "no-metadata", "png", "bad-top", "bad-end", "bad-egg"];
+/// What uv refuses, or leaves aside, before it sends anything.
+const NOT_BY_UV: [&str; 10] = [
+    "bad-suffix",
+    "bad-prefix",
+    "bad-secret",
+    "bad-method",
+    "bad-info",
+    "no-metadata",
+    "png",
+    "bad-sparse",
+    "bad-end",
+    "bad-egg",
+];
+
 #[test]
 fn twine_and_uv_tell_what_is_wrong_with_a_file() {
     let scene = Scene::new();
-    // What the clients themselves do not send.
+    // What the clients themselves do not send, or send nothing of.
     let (mut not_by_twine, mut not_by_uv) = (Vec::new(), Vec::new());
     for Bad { file, says } in bad_files() {
         let path = scene.save(&file);
@@ -129,14 +135,25 @@ fn twine_and_uv_tell_what_is_wrong_with_a_file() {
         assert!(scene.files(&project).is_empty(), "{} is listed", file.filename);
     }
     assert_eq!(names(&scene.api_of(&scene.writer)), Vec::<String>::new());
-    assert_eq!((not_by_twine, not_by_uv), (Vec::<String>::new(), Vec::<String>::new()));
+    assert_eq!(not_by_twine, NOT_BY_TWINE);
+    assert_eq!(not_by_uv, NOT_BY_UV);
 }
 
 fn names(api: &Api) -> Vec<String> {
     let path = format!("{}/simple/?format=application/vnd.pypi.simple.v1%2Bjson", Scene::path());
     let list = api.get(&path).expect(&[200]).json();
-    let projects = list["projects"].as_array().unwrap();
-    projects.iter().map(|project| project["name"].as_str().unwrap().to_owned()).collect()
+    let projects = list["projects"].as_array().expect("a list of projects");
+    projects.iter().map(|project| project["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[test]
+fn a_description_that_is_too_long_for_a_form_is_named() {
+    let scene = Scene::new();
+    let file = Wheel::new("acme-long", "1.0").description(&"word ".repeat(1 << 19)).build();
+    let path = scene.save(&file);
+    scene.twine("twine", &[&path]).failure().says("413").says("description");
+    scene.uv_publish(&[&path]).failure().says("413").says("description");
+    assert!(scene.files("acme-long").is_empty());
 }
 
 #[test]
@@ -193,10 +210,10 @@ fn an_archived_project_takes_nothing_and_a_quarantined_one_gives_nothing() {
     scene.publish(&Wheel::new("acme-demo", "1.0").build());
     let status = |word: &str| {
         let body = json!({ "status": word, "reason": "moved to acme-next" });
-        let patch = testkit::Method::PATCH;
+        let method = testkit::Method::PATCH;
         scene
             .admin
-            .python_manage(patch, REGISTRY.0, REGISTRY.1, "/projects/acme-demo", Some(&body))
+            .python_manage(method, REGISTRY.0, REGISTRY.1, "/projects/acme-demo", Some(&body))
             .expect(&[200]);
     };
     let path = scene.save(&Wheel::new("acme-demo", "1.1").build());
@@ -257,12 +274,11 @@ fn forms_that_no_client_of_today_sends_are_answered_plainly() {
         assert_eq!(answer.header("content-type"), Some("application/json"), "{answer}");
     }
     assert!(scene.files("acme-demo").is_empty());
-    send(
-        &Upload::new(&file)
-            .content_first()
-            .content(|part| part.content_type = None)
-            .last(Part::file("gpg_signature", "x.asc", "sig")),
-    )
+    send(&Upload::new(&file).content_first().content(|part| part.content_type = None).last(Part::file(
+        "gpg_signature",
+        "x.asc",
+        "sig",
+    )))
     .expect(&[200]);
     assert_eq!(scene.files("acme-demo").len(), 1);
 }
@@ -275,13 +291,16 @@ fn installers_read_why_a_file_is_kept_from_them() {
     let reader = scene.api_of(&scene.viewer);
     let path = reader.python_path(REGISTRY.0, REGISTRY.1, "acme-demo", &file.filename);
     let body = json!({ "status": "quarantined", "reason": "under review" });
-    let patch = testkit::Method::PATCH;
+    let method = testkit::Method::PATCH;
     scene
         .admin
-        .python_manage(patch, REGISTRY.0, REGISTRY.1, "/projects/acme-demo", Some(&body))
+        .python_manage(method, REGISTRY.0, REGISTRY.1, "/projects/acme-demo", Some(&body))
         .expect(&[200]);
     let url = format!("{}{path}", scene.server.url());
     let url = crate::scene::with_credentials(&url, &scene.viewer);
     let target = scene.home.file("pip");
-    run(&mut scene.pip("pip", &["install", "--target", &target, &url])).failure().says("403").says("quarantined");
+    run(&mut scene.pip("pip", &["install", "--target", &target, &url]))
+        .failure()
+        .says("403")
+        .says("quarantined");
 }

@@ -4,6 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, OnceLock};
 
+/// Why a lock is there to be taken: nothing that holds it can panic.
+const UNPOISONED: &str = "no thread panics with the lock";
+
 /// One request with the status of the server's answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
@@ -65,8 +68,9 @@ impl Relay {
 
     /// A relay that is there before its server, so that the server can be told of it.
     pub(crate) fn listening(change: impl Fn(&Seen, Passing) -> Passing + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("localhost:0").unwrap();
-        let host = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let listener = TcpListener::bind("localhost:0").expect("the loopback interface has a free port");
+        let address = listener.local_addr().expect("a bound socket has an address");
+        let host = format!("localhost:{}", address.port());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (target, change): (Arc<OnceLock<String>>, Arc<Change>) = (Arc::default(), Arc::new(change));
         let (shared, led) = (Arc::clone(&seen), Arc::clone(&target));
@@ -97,12 +101,12 @@ impl Relay {
 
     /// What has passed so far, in order.
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().expect(UNPOISONED).clone()
     }
 
     /// What has passed since the last call.
     pub(crate) fn take(&self) -> Vec<Seen> {
-        std::mem::take(&mut *self.seen.lock().unwrap())
+        std::mem::take(&mut *self.seen.lock().expect(UNPOISONED))
     }
 }
 

@@ -62,7 +62,7 @@ impl Scene {
         admin.member_put(Place::Registry("demo", "main"), viewer.name, Role::Viewer);
         let home = Sandbox::new();
         for name in ["dist", "home/.config/system"] {
-            std::fs::create_dir_all(home.path().join(name)).unwrap();
+            std::fs::create_dir_all(home.path().join(name)).expect("a folder can be made in the home");
         }
         Self { server, admin, writer, viewer, stranger, home }
     }
@@ -136,8 +136,8 @@ impl Scene {
             None => json!({ "yanked": false }),
         };
         let path = format!("/projects/{project}/releases/{version}");
-        let patch = testkit::Method::PATCH;
-        self.admin.python_manage(patch, REGISTRY.0, REGISTRY.1, &path, Some(&body)).expect(&[200, 204]);
+        let method = testkit::Method::PATCH;
+        self.admin.python_manage(method, REGISTRY.0, REGISTRY.1, &path, Some(&body)).expect(&[200, 204]);
     }
 
     /// Puts a file where clients find it, and returns its path.

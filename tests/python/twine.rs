@@ -10,7 +10,7 @@ use crate::scene::{REGISTRY, Scene, pairs};
 
 /// The upload times of a page, which a repeated upload must not move.
 fn upload_times(page: &Value) -> Vec<&Value> {
-    page["files"].as_array().unwrap().iter().map(|file| &file["upload-time"]).collect()
+    page["files"].as_array().expect("a list of files").iter().map(|file| &file["upload-time"]).collect()
 }
 
 #[test]
@@ -149,7 +149,8 @@ fn local_versions_and_epochs_go_in_and_come_out() {
 fn a_signature_beside_a_file_is_taken_and_left_aside() {
     let scene = Scene::new();
     let wheel = scene.save(&Wheel::new("acme-demo", "1.0").build());
-    let signature = scene.home.write("dist/acme_demo-1.0-py3-none-any.whl.asc", "-----BEGIN PGP SIGNATURE-----\n");
+    let signature =
+        scene.home.write("dist/acme_demo-1.0-py3-none-any.whl.asc", "-----BEGIN PGP SIGNATURE-----\n");
     scene.twine("twine", &[&wheel, &signature]).success();
     assert_eq!(scene.files("acme-demo"), ["acme_demo-1.0-py3-none-any.whl"]);
 }

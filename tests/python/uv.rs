@@ -14,21 +14,28 @@ fn uv_publishes_and_sees_what_is_there_already() {
     let relay = Relay::new(&host);
     let file = corpus_file("idna-3.7-py3-none-any.whl");
     let path = scene.save(&file);
-    let (upload, check) = (relay.url(&scene.upload_url(), &host), relay.url(&scene.index_url_of(&scene.writer), &host));
+    let (upload, check) =
+        (relay.url(&scene.upload_url(), &host), relay.url(&scene.index_url_of(&scene.writer), &host));
 
     scene.uv_publish(&["--publish-url", &upload, &path]).success();
     assert_eq!(scene.stored("idna", &file.filename), file.bytes);
     // The same bytes once more are no mistake.
     scene.uv_publish(&["--publish-url", &upload, &path]).success();
     relay.take();
-    scene.uv_publish(&["--publish-url", &upload, "--check-url", &check, &path]).success().says("already exists");
+    scene
+        .uv_publish(&["--publish-url", &upload, "--check-url", &check, &path])
+        .success()
+        .says("already exists");
     let posts: Vec<_> = relay.take().into_iter().filter(|seen| seen.method == "POST").collect();
     assert!(posts.is_empty(), "{posts:?}");
 
     let other = Wheel::new("idna", "3.7").build();
     assert_eq!(other.filename, file.filename);
     scene.save(&other);
-    scene.uv_publish(&["--publish-url", &upload, "--check-url", &check, &path]).failure().says("do not match");
+    scene
+        .uv_publish(&["--publish-url", &upload, "--check-url", &check, &path])
+        .failure()
+        .says("do not match");
     assert!(relay.take().iter().all(|seen| seen.method != "POST"));
     scene
         .uv_publish(&["--publish-url", &upload, &path])
@@ -116,10 +123,7 @@ fn uv_looks_elsewhere_only_for_what_is_nowhere_here() {
     let mine = Wheel::new("acme-demo", "1.0").build();
     scene.publish(&mine);
     let path = format!("/projects/acme-demo/files/{}", mine.filename);
-    scene
-        .admin
-        .python_manage(testkit::Method::DELETE, REGISTRY.0, REGISTRY.1, &path, None)
-        .expect(&[204]);
+    scene.admin.python_manage(testkit::Method::DELETE, REGISTRY.0, REGISTRY.1, &path, None).expect(&[204]);
     assert!(scene.files("acme-demo").is_empty());
     install("empty", &ours).failure();
     assert!(scene.installed("empty").is_empty());

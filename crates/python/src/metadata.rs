@@ -207,4 +207,6 @@ fn is_requirement(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;

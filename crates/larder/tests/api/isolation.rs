@@ -126,8 +126,7 @@ impl Victim {
     #[track_caller]
     fn project_is_untouched(&self) {
         let (organization, project) = (&self.organization.name, &self.project);
-        let page =
-            self.writer.python_page(organization, &self.registry, project).expect(&[200]).json();
+        let page = self.writer.python_page(organization, &self.registry, project).expect(&[200]).json();
         assert_eq!(page["project-status"], json!({ "status": "active" }), "{page}");
         assert_eq!(page["versions"], json!([self.wheel.version]), "{page}");
         assert_eq!(page["files"].as_array().map(Vec::len), Some(1), "{page}");

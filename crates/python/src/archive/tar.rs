@@ -83,6 +83,10 @@ impl<R: Read + Seek> Archive<R> {
                 self.check_end()?;
                 return Ok(None);
             };
+            if matches!(block.type_flag(), b'L' | b'K' | b'x' | b'g') && !block.may_be_extended() {
+                // Some readers go by the flag alone, for others this is a file.
+                return Err(refused("an extended header is of a format without them"));
+            }
             match block.type_flag() {
                 b'L' => put_once(&mut long_name, self.take_long_name(&block)?)?,
                 b'K' => put_once(&mut long_link, self.take_long_name(&block)?)?,
@@ -180,7 +184,8 @@ impl<R: Read + Seek> Archive<R> {
         let mut name = self.take_content()?;
         self.pass_over_content()?;
         let length = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-        if name[length..].iter().any(|&byte| byte != 0) {
+        // Some readers cut the name at the first zero, others take only the last one away.
+        if length + 1 < name.len() {
             return Err(refused("an entry name holds a control character"));
         }
         name.truncate(length);
@@ -291,3 +296,6 @@ fn agree(header: u64, extended: Option<u64>) -> Option<u64> {
 pub(super) fn refused(reason: impl std::fmt::Display) -> Refused {
     archive_fault(format!("tar archive not accepted: {reason}"))
 }
+
+#[cfg(test)]
+mod agreement;

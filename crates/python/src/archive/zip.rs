@@ -321,4 +321,6 @@ fn refused(reason: impl std::fmt::Display) -> Refused {
 }
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use db::Transaction;
 
-use super::manage::PythonTarget;
+use super::manage::{PythonTarget, check_reason};
 use super::release::{MANIFEST_TYPE, ProjectPlace, own_manifest, release_refresh_in};
 use super::{Times, hex_digest};
 use crate::collect::{Removal, manifest_remove_in};
@@ -22,6 +22,7 @@ impl Registry {
         target: &PythonTarget,
         reason: Option<&str>,
     ) -> Result<(), Error> {
+        check_reason(reason)?;
         let place = self.project_place(granted.resource.registry_id, name).await?;
         let files = self.target_files(&place, name, target, |row| row.deleted_at.is_none()).await?;
         let (actor, times) = (granted.caller.actor(), self.python_times());
@@ -72,8 +73,7 @@ pub(crate) async fn python_file_delete_in(
 ) -> Result<bool, Error> {
     let found = store::python_projects::project_of_repository_in(transaction, repository_id).await?;
     let Some(project) = found else { return Ok(false) };
-    let file =
-        store::python_files::file_by_manifest_in(transaction, project, manifest_digest).await?;
+    let file = store::python_files::file_by_manifest_in(transaction, project, manifest_digest).await?;
     let Some(file) = file.filter(|file| file.deleted_at.is_none()) else { return Ok(false) };
     let place = ProjectPlace { id: project, repository_id };
     delete_in(transaction, place, &file, actor, None, times).await?;
@@ -91,7 +91,8 @@ async fn delete_in(
     let repository_id = place.repository_id;
     let digest = file.manifest_digest.as_str();
     // Somebody else may have deleted it since it was found.
-    let Some(manifest_id) = store::manifests::manifest_id_in(transaction, repository_id, digest).await? else {
+    let Some(manifest_id) = store::manifests::manifest_id_in(transaction, repository_id, digest).await?
+    else {
         return Ok(());
     };
     let body = store::manifests::manifest_body_in(transaction, manifest_id).await?;
@@ -107,6 +108,13 @@ async fn delete_in(
         let Some(id) = store::manifests::manifest_id_in(transaction, repository_id, &holder).await? else {
             break;
         };
+        // What refers to a file may list others too, and is not the server's own.
+        if store::referrers::referrer_subject_in(transaction, id).await?.is_some() {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!("index {holder} still names manifest {digest}; delete the index first"),
+            ));
+        }
         let removal = Removal { repository_id, manifest_id: id, digest: &holder };
         manifest_remove_in(transaction, &removal, times.review_after, times.review_after).await?;
     }

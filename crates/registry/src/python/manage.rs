@@ -301,9 +301,9 @@ impl Registry {
         name: &NormalizedName,
         version: &Version,
     ) -> Result<ReleaseRow, Error> {
-        store::python_projects::release_get(self.db(), project_id, &version.sort_key()).await?.ok_or_else(|| {
-            Error::not_found(What::Release, format!("project {name} has no release {version}"))
-        })
+        store::python_projects::release_get(self.db(), project_id, &version.sort_key()).await?.ok_or_else(
+            || Error::not_found(What::Release, format!("project {name} has no release {version}")),
+        )
     }
 
     /// The files that a change is about; an error when there is none.
@@ -337,7 +337,7 @@ pub(super) fn no_file(name: &NormalizedName, filename: &str) -> Error {
     Error::not_found(What::File, format!("project {name} has no file '{shown}'; its page lists what it has"))
 }
 
-fn check_reason(reason: Option<&str>) -> Result<(), Error> {
+pub(super) fn check_reason(reason: Option<&str>) -> Result<(), Error> {
     let Some(reason) = reason else { return Ok(()) };
     if reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
         return Err(Error::new(

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use oci::{Digest, Manifest, ManifestKind, Tag};
+use oci::{Algorithm, Digest, Manifest, ManifestKind, Tag};
 use python::{
     ARTIFACT_TYPE, Code, Distribution, EMPTY_CONFIG_TYPE, FileName, Kind, SDIST_LAYER_TYPE, TITLE_ANNOTATION,
     WHEEL_LAYER_TYPE,
@@ -55,6 +55,15 @@ impl Registry {
         if manifest.kind == ManifestKind::OciIndex {
             return self.python_index_push(granted, digest, tags).await;
         }
+        if manifest.kind != ManifestKind::OciManifest {
+            return Err(invalid("a Python artifact is an OCI image manifest"));
+        }
+        if digest.algorithm() != Algorithm::Sha256 {
+            return Err(Error::new(
+                ErrorKind::DigestMismatch,
+                "the manifest of a Python file is known by its sha256 digest; push it by that, or by its tag",
+            ));
+        }
         let (file, layer) = described_layer(&body)?;
         check_layer(granted, &file, &layer)?;
         let blob = match granted.resource.id {
@@ -104,9 +113,7 @@ impl Registry {
         for tag in tags {
             let current = match repository {
                 None => None,
-                Some(id) => {
-                    store::manifests::manifest_by_tag(self.db(), id, tag.as_str(), false).await?
-                }
+                Some(id) => store::manifests::manifest_by_tag(self.db(), id, tag.as_str(), false).await?,
             };
             if current.is_none_or(|current| current.digest != digest.as_str()) {
                 return Err(managed(granted.name(), tag.as_str()));
@@ -114,9 +121,7 @@ impl Registry {
         }
         let known = match repository {
             None => None,
-            Some(id) => {
-                store::manifests::manifest_by_digest(self.db(), id, digest.as_str(), false).await?
-            }
+            Some(id) => store::manifests::manifest_by_digest(self.db(), id, digest.as_str(), false).await?,
         };
         known.map(|_| ()).ok_or_else(|| {
             Error::new(
@@ -152,7 +157,9 @@ fn invalid(message: impl Into<String>) -> Error {
 pub(super) fn described_layer(body: &[u8]) -> Result<(FileName, PushedDescriptor), Error> {
     let layer = one_layer(body)?;
     let title = layer.annotations.get(TITLE_ANNOTATION).ok_or_else(|| {
-        invalid(format!("the layer of a Python artifact carries its file name as annotation {TITLE_ANNOTATION}"))
+        invalid(format!(
+            "the layer of a Python artifact carries its file name as annotation {TITLE_ANNOTATION}"
+        ))
     })?;
     Ok((title.parse()?, layer))
 }

@@ -4,12 +4,13 @@
 //! the author of an upload are those of its manifest.
 
 use clock::Timestamp;
-use oci::RepositoryName;
+use oci::{Manifest, RepositoryName};
 use python::Version;
 
 use super::publication::Publication;
 use super::publish::Described;
-use super::pushed::described_layer;
+use super::pushed::{described_layer, python_shaped};
+use super::release::MANIFEST_TYPE;
 use super::{PythonSettings, Strictness};
 use crate::blob::parse_key;
 use crate::error::Error;
@@ -80,14 +81,16 @@ impl Registry {
         }
     }
 
-    /// `None` when the manifest is that of no file: an index, for one.
+    /// `None` when the manifest is that of no file: an index, or something that refers to one.
     async fn rebuild_file(
         &self,
         granted: &Granted<PackagesManage>,
         repository_id: i64,
         record: ManifestRecord,
     ) -> Result<Option<bool>, Error> {
-        if record.media_type != super::release::MANIFEST_TYPE {
+        let is_file = record.media_type == MANIFEST_TYPE
+            && Manifest::parse(Some(MANIFEST_TYPE), &record.body).is_ok_and(|it| python_shaped(&it));
+        if !is_file {
             return Ok(None);
         }
         let (file, layer) = described_layer(&record.body)?;

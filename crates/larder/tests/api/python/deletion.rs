@@ -76,6 +76,23 @@ fn i23_a_deleted_file_is_gone_and_says_why() {
     assert!(row["deleted"]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{row}");
 }
 
+/// The reason is shown to others, in one line and on terminals.
+#[test]
+fn i23_a_reason_is_one_line_of_text() {
+    let index = Index::new();
+    let release = Release::new(&index);
+    for reason in ["two%0Alines", "a%0D%0AX-Header:%20b", "%1B[31m", &"x".repeat(501)] {
+        let answer = index.manage("DELETE", &format!("{}?reason={reason}", release.file()), &Value::Null);
+        assert!([400, 422].contains(&answer.status), "{answer}");
+    }
+    assert_eq!(index.files(&release.name).len(), 2);
+    let path = format!("{}?reason=l%C3%A4uft%20%E2%98%83%20aus", release.file());
+    index.manage("DELETE", &path, &Value::Null).expect(&[204]);
+    let path = release.path(&index, &release.wheel);
+    let answer = index.writer.exchange(&testkit::Method::GET, &path, &[], b"");
+    expect_refusal(answer, 410, "PYTHON_FILE_DELETED", "l\u{e4}uft \u{2603} aus");
+}
+
 #[test]
 fn i23_the_name_of_a_deleted_file_is_used_up() {
     let index = Index::new();

@@ -133,6 +133,32 @@ fn m10_yanks_statuses_and_used_names_are_in_the_rows_alone() {
     assert_eq!(index.page(&name).json()["project-status"], json!({ "status": "active" }));
 }
 
+/// What refers to a file may look like one and is none.
+#[test]
+fn m10_only_files_become_files() {
+    let server = own_server(&[]);
+    let index = Index::on(&server);
+    let (file, hidden) = (Wheel::new(&project(), "1.0").build(), project());
+    index.takes(&file);
+    let hidden = Wheel::new(&file.name, "2.0").file("hidden.py", hidden).build();
+    let repository = index.repository(&file.name);
+    let manifest = index.writer.manifest_get(&repository, "1.0").expect(&[200]);
+    let mut document = manifest.json();
+    document["subject"] = json!({
+        "mediaType": crate::scene::MANIFEST_TYPE,
+        "digest": testkit::sha256(&manifest.body),
+        "size": manifest.body.len(),
+    });
+    document["layers"][0]["digest"] = index.writer.blob_push(&repository, &hidden.bytes).into();
+    document["layers"][0]["size"] = hidden.bytes.len().into();
+    document["layers"][0]["annotations"]["org.opencontainers.image.title"] = hidden.filename.clone().into();
+    index.writer.image_push(&repository, "", &document);
+    assert_eq!(index.files(&file.name), [file.filename.as_str()]);
+    lose(&server);
+    rebuild(&server, &index.organization().name, "main").success().says("1 files again");
+    assert_eq!(index.files(&file.name), [file.filename.as_str()]);
+}
+
 /// Attestations are artifacts too.
 #[test]
 fn m10_attestations_come_back_and_rules_for_new_files_do_not_count() {

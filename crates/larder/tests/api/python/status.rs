@@ -111,6 +111,29 @@ fn i15_a_release_is_yanked_as_a_whole() {
 }
 
 #[test]
+fn i15_versions_with_signs_that_addresses_escape() {
+    let (index, name) = (Index::new(), project());
+    let file = Wheel::new(&name, "1!2.0+cpu").build();
+    index.takes(&file);
+    let yanked = || index.entry(&name, &file.filename)["yanked"].clone();
+    let escaped = file.filename.replace('+', "%2B").replace('!', "%21");
+    for (number, path) in [
+        "releases/1!2.0+cpu",
+        "releases/1%212.0%2Bcpu",
+        &format!("files/{}", file.filename),
+        &format!("files/{escaped}"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let path = format!("/projects/{name}/{path}");
+        let reason = format!("reason {number}");
+        index.manage("PATCH", &path, &json!({ "yanked": true, "reason": reason })).expect(&[200]);
+        assert_eq!(yanked(), reason);
+    }
+}
+
+#[test]
 fn i15_changes_that_make_no_sense() {
     let project = Project::new();
     let long = "x".repeat(501);

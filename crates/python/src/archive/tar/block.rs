@@ -3,7 +3,9 @@
 /// Everything in a tar file is padded to this many bytes.
 pub(super) const BLOCK_BYTES: usize = 512;
 
-const USTAR_MAGIC: &[u8] = b"ustar\0";
+/// What the header of each format has at the place of its name, the format's version included.
+const USTAR: &[u8] = b"ustar\x0000";
+const GNU: &[u8] = b"ustar  \0";
 
 /// A header block with the right checksum.
 pub(super) struct Block([u8; BLOCK_BYTES]);
@@ -19,10 +21,19 @@ impl Block {
         self.0[156]
     }
 
+    /// Whether the header is of a format that has extended headers.
+    pub(super) fn may_be_extended(&self) -> bool {
+        self.format().starts_with(USTAR) || self.format().starts_with(GNU)
+    }
+
+    fn format(&self) -> &[u8] {
+        &self.0[257..]
+    }
+
     /// The name; in the `ustar` format it may be in two parts.
     pub(super) fn name(&self) -> Result<Vec<u8>, &'static str> {
         let (name, prefix) = (text(&self.0[..100]), &self.0[345..500]);
-        if self.0[257..].starts_with(USTAR_MAGIC) {
+        if self.format().starts_with(USTAR) {
             let prefix = text(prefix);
             return Ok(if prefix.is_empty() { name.to_vec() } else { [prefix, b"/", name].concat() });
         }
@@ -48,7 +59,7 @@ impl Block {
 /// that a file of another format passes by accident.
 pub(in super::super) fn is_header(bytes: &[u8]) -> bool {
     const CHECKSUM: std::ops::Range<usize> = 148..156;
-    if bytes.len() != BLOCK_BYTES || bytes[..100].iter().all(|&byte| byte == 0) {
+    if bytes.len() != BLOCK_BYTES {
         return false;
     }
     // The sum is taken with spaces in place of the checksum itself.
