@@ -80,7 +80,7 @@ pub(crate) async fn run<L: Load>(
     durations: Durations,
 ) -> anyhow::Result<Run> {
     let mut clients = Vec::new();
-    for _ in 0..workload.connections() {
+    for _ in 0..workload.connections(server.product()) {
         clients.push(load.connect().await?);
     }
     if !durations.warm_up.is_zero() {

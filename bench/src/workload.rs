@@ -107,8 +107,19 @@ impl Workload {
         }
     }
 
-    /// Connections that work at once.
-    pub(crate) fn connections(self) -> usize {
+    /// Connections to `product` that work at once.
+    pub(crate) fn connections(self, product: Product) -> usize {
+        /// pypiserver's own web server answers one request at a time and ends the connection behind it; five may
+        /// wait for it, and the kernel drops what comes beyond that.
+        const PYPISERVER_CONNECTIONS: usize = 4;
+        match product {
+            Product::Pypiserver => PYPISERVER_CONNECTIONS,
+            Product::Larder | Product::Distribution | Product::Devpi => self.most_connections(),
+        }
+    }
+
+    /// Connections to a server that takes as many as come.
+    fn most_connections(self) -> usize {
         match self {
             Self::ManifestGet
             | Self::BlobHead

@@ -4,6 +4,7 @@
 //! Clients and real packages come from `scripts/install-test-tools.sh python`; one that is missing fails its
 //! test. The pins are in `clients/`, the list of packages is `corpus.txt`.
 
+mod agreement;
 mod attestation;
 mod builders;
 mod corpus;

@@ -20,9 +20,9 @@ const UPLOADS: &str = "/api/v1/demo/main/python";
 /// Wheels of the release in most tests.
 const WHEELS: usize = 32;
 /// How long a client goes on with one upload.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Longer than any upload here, and short enough to wait for.
-const EXPIRE_AFTER: Duration = Duration::from_secs(6);
+const EXPIRE_AFTER: Duration = Duration::from_secs(10);
 
 fn start() -> (Server, String) {
     let server = Server::start(

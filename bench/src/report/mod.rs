@@ -230,10 +230,10 @@ impl Report {
             for product in Product::ALL {
                 let Some(rate) = self.spread(product, workload, |run| run.rate) else { continue };
                 let median = |number: fn(&Run) -> f64| self.median(product, workload, number);
-                let title = format!("{} (c={})", workload.title(), workload.connections());
+                let connections = workload.connections(product);
                 table.row([
-                    if product == Product::Larder { title } else { String::new() },
-                    product.name().to_owned(),
+                    if product == Product::Larder { workload.title().to_owned() } else { String::new() },
+                    format!("{} (c={connections})", product.name()),
                     number(rate.median),
                     format!("[{}–{}]", number(rate.low), number(rate.high)),
                     workload.unit().to_owned(),

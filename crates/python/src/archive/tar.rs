@@ -91,6 +91,10 @@ impl<R: Read + Seek> Archive<R> {
                 b'L' => put_once(&mut long_name, self.take_long_name(&block)?)?,
                 b'K' => put_once(&mut long_link, self.take_long_name(&block)?)?,
                 b'x' => put_once(&mut extended, Extended::parse(&self.take_extended(&block)?)?)?,
+                // Some readers give the name in front to the global header, others to the member.
+                b'g' if long_name.is_some() || long_link.is_some() || extended.is_some() => {
+                    return Err(refused("a global extended header comes between a member and its own"));
+                }
                 b'g' => Extended::parse(&self.take_extended(&block)?)?.check_global()?,
                 _ => {
                     let extended: Extended = extended.unwrap_or_default();

@@ -59,7 +59,7 @@ pub(super) struct Publication {
 /// What becomes of a file that exists already.
 pub(super) enum Duplicate {
     /// It is the same: nothing is to be done.
-    Same(FileRow),
+    Same(Box<FileRow>),
     /// It is not there and never was.
     None,
 }
@@ -91,7 +91,7 @@ pub(super) fn compare(existing: Option<FileRow>, file: &FileName, sha256: &str) 
         );
         return refused(PackageFault::Exists, message);
     }
-    Ok(Duplicate::Same(row))
+    Ok(Duplicate::Same(Box::new(row)))
 }
 
 /// Enough of a digest to tell two apart in a line that terminals cut.

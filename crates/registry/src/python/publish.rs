@@ -70,7 +70,7 @@ impl Registry {
         let file: FileName = filename.parse()?;
         check_kind(form.kind()?, &file)?;
         let sha256 = hex::encode(finished.sha256);
-        let attestations = self.attestations_of(granted, form, &file, &finished.sha256)?;
+        let attestations = attestations_of(granted, form, &file, &finished.sha256)?;
         // What is there already need not be read again, nor what can only be refused.
         if let Some(same) = self.duplicate(packages, &file, &sha256).await? {
             self.attest(granted, same, attestations).await?;
@@ -80,7 +80,8 @@ impl Registry {
         form.check_identity(&distribution)?;
         staged.sync().await.map_err(sync_failed)?;
         let object = self.object_stored(&key, finished).await?;
-        let described = Described { distribution: &distribution, sha256, size: finished.size, manifest: None };
+        let described =
+            Described { distribution: &distribution, sha256, size: finished.size, manifest: None };
         let mut publication = self.publication(packages, &granted.caller, described).await?;
         publication.content = Some(Held { session, object });
         publication.attestations = self.attestations_hold(granted, attestations).await?;
@@ -190,29 +191,9 @@ impl Registry {
             Duplicate::None => Ok(None),
             Duplicate::Same(row) => {
                 let place = ProjectPlace { id: project.id, repository_id: project.repository_id };
-                Ok(Some((place, row)))
+                Ok(Some((place, *row)))
             }
         }
-    }
-
-    /// The attestations of a form, checked as far as it goes without their signatures.
-    fn attestations_of(
-        &self,
-        granted: &Granted<PackagesPush>,
-        form: &UploadForm,
-        file: &FileName,
-        sha256: &[u8; 32],
-    ) -> Result<Vec<Attestation>, Error> {
-        let Some(json) = form.attestations() else { return Ok(Vec::new()) };
-        let attestations = python::parse_attestations(json, file, sha256)?;
-        if !granted.resource.settings.store_unverified_attestations {
-            return Err(Error::new(
-                ErrorKind::Package(PackageFault::Invalid(python::Code::Attestation)),
-                "Invalid attestations: attestations are not enabled for this registry; upload without them, or \
-                 let an administrator set store_unverified_attestations",
-            ));
-        }
-        Ok(attestations)
     }
 
     async fn attestations_hold(
@@ -262,6 +243,25 @@ impl Registry {
             })
             .await
     }
+}
+
+/// The attestations of a form, checked as far as it goes without their signatures.
+fn attestations_of(
+    granted: &Granted<PackagesPush>,
+    form: &UploadForm,
+    file: &FileName,
+    sha256: &[u8; 32],
+) -> Result<Vec<Attestation>, Error> {
+    let Some(json) = form.attestations() else { return Ok(Vec::new()) };
+    let attestations = python::parse_attestations(json, file, sha256)?;
+    if !granted.resource.settings.store_unverified_attestations {
+        return Err(Error::new(
+            ErrorKind::Package(PackageFault::Invalid(python::Code::Attestation)),
+            "Invalid attestations: attestations are not enabled for this registry; upload without them, or \
+             let an administrator set store_unverified_attestations",
+        ));
+    }
+    Ok(attestations)
 }
 
 /// Whether the form and the file name agree on what kind of file it is.

@@ -12,6 +12,7 @@ use python::{
 use serde::Deserialize;
 
 use super::publish::Described;
+use super::stage::too_large;
 use super::{PythonSettings, managed};
 use crate::blob::parse_key;
 use crate::error::{Error, ErrorKind};
@@ -77,6 +78,9 @@ impl Registry {
             ));
         };
         let packages = self.packages_of(granted).await?;
+        if layer.size > packages.settings.file_bytes {
+            return Err(too_large(packages.settings.file_bytes));
+        }
         let sha256 = layer.digest.strip_prefix("sha256:").unwrap_or_default().to_owned();
         let distribution =
             self.python_examine(&parse_key(&blob.object_key)?, &file, packages.settings).await?;

@@ -227,6 +227,10 @@ impl Registry {
         if release.is_none_or(|release| release.id != file.release_id) {
             return Err(no_file(name, filename));
         }
+        let none = || Error::not_found(What::File, format!("'{filename}' came without attestations"));
+        if file.attestations == 0 {
+            return Err(none());
+        }
         let rows = store::referrers::referrers_page(
             self.db(),
             project.repository_id,
@@ -236,33 +240,34 @@ impl Registry {
             MOST_ATTESTATIONS,
         )
         .await?;
-        if rows.is_empty() {
-            return Err(Error::not_found(What::File, format!("'{filename}' came without attestations")));
-        }
         let mut attestations = Vec::with_capacity(rows.len());
         for (_, manifest_id, _) in rows {
             // The config is the other edge, and every file shares it.
             for (digest,) in store::manifests::edges_of(self.db(), manifest_id).await? {
-                if digest != python::EMPTY_CONFIG_SHA256 {
-                    attestations.push(self.small_blob(project.repository_id, &digest).await?);
+                if digest == python::EMPTY_CONFIG_SHA256 {
+                    continue;
                 }
+                // Whoever may push can attach whatever they like; not all of it is about this file.
+                let found = self.short_blob(project.repository_id, &digest).await?;
+                attestations.extend(found.filter(|json| is_about(json, &file)));
             }
+        }
+        if attestations.is_empty() {
+            return Err(none());
         }
         Ok(python::provenance(attestations.iter().map(Vec::as_slice)))
     }
 
-    /// A blob that is known to be short, as a whole.
-    async fn small_blob(&self, repository_id: i64, digest: &str) -> Result<Vec<u8>, Error> {
-        let row = store::blobs::blob_get(self.db(), repository_id, digest)
-            .await?
-            .filter(|row| row.size <= LONGEST_ATTESTATION)
-            .ok_or_else(|| storage_failed("an attestation has lost its content"))?;
+    /// A blob as a whole, if it is there and short.
+    async fn short_blob(&self, repository_id: i64, digest: &str) -> Result<Option<Vec<u8>>, Error> {
+        let row = store::blobs::blob_get(self.db(), repository_id, digest).await?;
+        let Some(row) = row.filter(|row| row.size <= LONGEST_ATTESTATION) else { return Ok(None) };
         let key = parse_key(&row.object_key)?;
         let read = self.blobs().inspect(&key, |reader, _| {
             let mut bytes = Vec::new();
             reader.take(LONGEST_ATTESTATION).read_to_end(&mut bytes).map(|_| bytes)
         });
-        read.await.map_err(storage_failed)?.map_err(storage_failed)
+        read.await.map_err(storage_failed)?.map_err(storage_failed).map(Some)
     }
 
     /// A file that may be read: the one place that says what of a project is shut off.
@@ -291,4 +296,12 @@ impl Registry {
         }
         Ok((project, file))
     }
+}
+
+/// Whether this is an attestation of a file, as one that comes with an upload has to be.
+fn is_about(json: &[u8], file: &FileRow) -> bool {
+    let (Ok(json), Ok(filename)) = (std::str::from_utf8(json), file.filename.parse()) else { return false };
+    let mut sha256 = [0; 32];
+    hex::decode_to_slice(&file.sha256, &mut sha256).is_ok()
+        && python::parse_attestations(&format!("[{json}]"), &filename, &sha256).is_ok()
 }

@@ -1,4 +1,4 @@
-use python::{Limits, LicenseFilePolicy, RecordPolicy};
+use python::{LicenseFilePolicy, Limits, RecordPolicy};
 use serde::{Deserialize, Serialize};
 
 /// What happens when an upload breaks a rule that not every build tool keeps.
@@ -14,6 +14,7 @@ pub enum Strictness {
 /// How a registry's Python index judges uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own that an administrator sets")]
 pub struct PythonSettings {
     /// Whether file names have to be spelled in their normal form, as new uploads to the public index do.
     pub strict_filenames: bool,

@@ -122,7 +122,8 @@ impl Registry {
     }
 }
 
-fn too_large(limit: u64) -> Error {
+/// What somebody hears whose file is larger than the registry takes.
+pub(super) fn too_large(limit: u64) -> Error {
     Error::new(
         ErrorKind::Package(PackageFault::TooLarge),
         format!(

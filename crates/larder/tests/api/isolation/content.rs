@@ -183,6 +183,49 @@ fn t3_a_referrer_of_a_foreign_subject_stays_at_home() {
     victim.is_untouched();
 }
 
+/// Of Python projects too: what somebody else has can neither be named nor fetched, and a name is used in one
+/// registry alone.
+#[test]
+fn t3_a_python_project_of_the_same_name_elsewhere_is_another_one() {
+    let (victim, attacker) = (Victim::new(), Attacker::new());
+    let (api, file) = (&attacker.api, &victim.wheel);
+    let organization = attacker.repository.split('/').next().expect("a name has parts");
+    let own = format!("{organization}/main/{}", victim.project);
+    let theirs = format!("{}/{}/{}", victim.organization.name, victim.registry, victim.project);
+    let digest = sha256(&file.bytes);
+    // The manifest is no secret to whoever knows the file: it follows from it.
+    let manifest = victim.writer.manifest_get(&theirs, &file.version).expect(&[200]).body;
+    api.blob_push(&own, b"{}");
+    let answer = api.manifest_put(&own, &file.version, MANIFEST_TYPE, &manifest);
+    expect_error(answer, 400, "MANIFEST_BLOB_UNKNOWN");
+    let mount = format!("/v2/{own}/blobs/uploads/?mount={digest}&from={theirs}");
+    api.ask("POST", &mount).expect(&[202]);
+    api.blob_get(&own, &digest).expect(&[404]);
+    let path = format!(
+        "/api/v1/{organization}/main/python/files/{}/{}/{}",
+        victim.project,
+        file.sha256(),
+        file.filename
+    );
+    api.ask("GET", &path).expect(&[404]);
+    // Whoever has the bytes uploads them, and other ones under the same name as well.
+    let other =
+        testkit::python::Wheel::new(&victim.project, &file.version).file("other.py", "x = 1\n").build();
+    assert_eq!(other.filename, file.filename);
+    api.python_upload(organization, "main", &other).expect(&[200]);
+    api.python_upload(organization, "main", file).expect(&[409]);
+    assert!(
+        api.python_file(organization, "main", &victim.project, &file.filename).expect(&[200]).body
+            == other.bytes
+    );
+    victim.is_untouched();
+    let base = format!("/organizations/{organization}/registries/main/python/projects/{}", victim.project);
+    admin()
+        .manage("DELETE", &format!("{base}/releases/{}", file.version), &serde_json::Value::Null)
+        .expect(&[204]);
+    victim.is_untouched();
+}
+
 #[test]
 fn t4_known_bytes_have_to_be_sent_all_the_same() {
     let (victim, attacker) = (Victim::new(), Attacker::new());

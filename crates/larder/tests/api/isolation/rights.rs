@@ -107,6 +107,44 @@ fn t15_who_may_only_read_deletes_nothing_by_any_route() {
 }
 
 #[test]
+fn t15_who_may_only_read_changes_nothing_of_a_python_project() {
+    let victim = Victim::new();
+    let (organization, registry) = (&victim.organization.name, &victim.registry);
+    let (project, file) = (&victim.project, &victim.wheel);
+    let base = format!("/organizations/{organization}/registries/{registry}/python/projects/{project}");
+    let calls = [
+        ("PATCH", base.clone(), json!({ "status": "quarantined" })),
+        ("PATCH", format!("{base}/releases/{}", file.version), json!({ "yanked": true })),
+        ("DELETE", format!("{base}/releases/{}", file.version), serde_json::Value::Null),
+        ("POST", format!("{base}/releases/{}/restore", file.version), serde_json::Value::Null),
+        ("PATCH", format!("{base}/files/{}", file.filename), json!({ "yanked": true })),
+        ("DELETE", format!("{base}/files/{}", file.filename), serde_json::Value::Null),
+        ("POST", format!("{base}/files/{}/restore", file.filename), serde_json::Value::Null),
+    ];
+    let repository = format!("{organization}/{registry}/{project}");
+    let manifest = victim.writer.manifest_get(&repository, &file.version).expect(&[200]);
+    let digest = testkit::sha256(&manifest.body);
+    let other = testkit::python::Wheel::new(project, "9.9").build();
+    for (who, caller, _) in readers(&victim).into_iter().take(3) {
+        for (method, path, body) in &calls {
+            let answer = caller.manage(method, path, body);
+            assert_eq!(answer.status, 403, "{who} {method} {path}: {answer}");
+        }
+        for file in [file, &other] {
+            let answer = caller.python_upload(organization, registry, file);
+            assert_eq!(answer.status, 403, "{who} uploads {}: {answer}", file.filename);
+        }
+        for reference in [file.version.as_str(), &digest] {
+            let path = format!("/v2/{repository}/manifests/{reference}");
+            expect_error(caller.ask("DELETE", &path), 403, "DENIED");
+            let headers = [("content-type", "application/vnd.oci.image.manifest.v1+json")];
+            expect_error(caller.call("PUT", &path, &headers, manifest.body.clone()), 403, "DENIED");
+        }
+    }
+    victim.is_untouched();
+}
+
+#[test]
 fn t15_what_is_still_needed_is_deleted_by_nobody() {
     let victim = Victim::new();
     let (api, repository) = (&victim.writer, &victim.repository);

@@ -54,6 +54,13 @@ fn u24_wrong_credentials_are_401() {
     expect_challenge(upload_to(&wrong, &index.organization().name, "main"), &place);
     let token = index.writer.as_user("__token__", "lrd_0000000000000000000000000000000000000000");
     expect_challenge(upload_to(&token, &index.organization().name, "main"), &place);
+    let nobody = index.writer.as_nobody();
+    for credentials in
+        ["Basic", "Basic %%%", "Basic bm9jb2xvbg==", "Digest username=\"x\"", "Bearer", "Bearer x y", "x"]
+    {
+        let headers = [("Authorization", credentials), ("Content-Type", "text/plain")];
+        expect_challenge(nobody.exchange(&Method::POST, &index.path(""), &headers, b"x"), &place);
+    }
     index.is_empty();
 }
 

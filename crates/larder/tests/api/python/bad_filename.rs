@@ -11,7 +11,8 @@ const NAME: &str = "PYTHON_NAME_INVALID";
 
 /// The form of a wheel under a file name that the header of its part spells in percent-encoded UTF-8.
 fn encoded(file: &BuiltFile, filename: &str) -> Upload {
-    let encoded: String = filename.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded: Vec<_> = filename.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let encoded = encoded.concat();
     let header = format!("Content-Disposition: form-data; name=\"content\"; filename*=UTF-8''{encoded}\r\n");
     Upload::new(file).content(|part| part.header = Some(header.into_bytes()))
 }

@@ -74,6 +74,10 @@ fn b16_metadata_that_is_missing_or_unreadable() {
             (format!("{start}Summary: a\nSummary: b\n").into(), "METADATA states Summary more than once"),
             (format!("{start}no field at all\n").into(), "METADATA has a line 4 that is not a field"),
             (format!(" {start}").into(), "METADATA begins with an indented line"),
+            (
+                format!("{start}{}", "Classifier: a\n".repeat(10_000)).into(),
+                "METADATA has more than 10000 fields",
+            ),
             (format!("{start}Author: a\0b\n").into(), "METADATA has a control character in line 4"),
             (format!("{start}Author: a\rName: other\n").into(), "METADATA has a control character in line 4"),
         ] {

@@ -182,19 +182,19 @@ fn b11_directories_that_disagree() {
     refused(vec![
         (
             edited(|archive| {
-                archive.entries.insert(1, Entry { local_only: true, ..Entry::new("hidden.py", "x") })
+                archive.entries.insert(1, Entry { local_only: true, ..Entry::new("hidden.py", "x") });
             }),
             "data that no entry accounts for",
         ),
         (
             edited(|archive| {
-                archive.entries.push(Entry { local_only: true, ..Entry::new("hidden.py", "x") })
+                archive.entries.push(Entry { local_only: true, ..Entry::new("hidden.py", "x") });
             }),
             "data that no entry accounts for",
         ),
         (
             edited(|archive| {
-                archive.entries.push(Entry { central_only: true, ..Entry::new("ghost.py", "x") })
+                archive.entries.push(Entry { central_only: true, ..Entry::new("ghost.py", "x") });
             }),
             "",
         ),

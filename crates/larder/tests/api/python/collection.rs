@@ -49,7 +49,8 @@ fn m9_nothing_live_is_collected_while_files_come_and_go() {
                 })
             })
             .collect();
-        let failed = uploads.into_iter().map(|thread| thread.join()).filter(Result::is_err).count();
+        let failed =
+            uploads.into_iter().map(std::thread::ScopedJoinHandle::join).filter(Result::is_err).count();
         done.store(true, Ordering::Relaxed);
         collector.join().expect("the collector works");
         assert_eq!(failed, 0, "uploads failed");
@@ -77,6 +78,8 @@ fn m9_nothing_live_is_collected_while_files_come_and_go() {
     }
     run(&mut server.command(&["gc", "--once"])).success();
     run(&mut server.command(&["scrub"])).success().says(": 0 suspects");
+    // And the collector did its work: what is left are the files, the first one, and the config.
+    assert_eq!(stored_files(&server).len(), 4 * 32 + 2);
 }
 
 /// The rows of the Python tables, table by table.

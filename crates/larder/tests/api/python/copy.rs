@@ -223,9 +223,7 @@ fn b30_a_pushed_file_is_examined_as_an_uploaded_one() {
     let broken = [
         Wheel::new(&name, "1.0").wrong_hash(&module).build(),
         Wheel::new(&name, "1.0").without("METADATA").build(),
-        Wheel::new(&name, "1.0")
-            .metadata(format!("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n"))
-            .build(),
+        Wheel::new(&name, "1.0").metadata("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n").build(),
         Wheel::new(&name, "1.0")
             .metadata(format!("Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n"))
             .build(),

@@ -38,7 +38,9 @@ fn b26_s1_a_name_that_looks_like_another_one() {
     }
     own.collect();
     own.scrub();
-    twins.iter().for_each(|twin| own.holds(false, twin));
+    for twin in &twins {
+        own.holds(false, twin);
+    }
     // What is only alike in other ways is another name.
     index.takes(&Wheel::new(&format!("acme-lib2-{word}"), "1.0").build());
     // The project itself goes on, in whatever spelling.

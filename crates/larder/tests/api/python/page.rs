@@ -260,7 +260,7 @@ fn i5_the_list_names_the_projects_of_this_registry() {
     let listed = list(&index).json();
     let found: Vec<_> =
         listed["projects"].as_array().expect("a list").iter().map(|item| &item["name"]).collect();
-    assert_eq!(found, names.each_ref().map(|name| name.as_str()));
+    assert_eq!(found, names.each_ref().map(String::as_str));
     let answer =
         index.writer.call("GET", &index.path("/simple/"), &[("accept", "text/html")], "").expect(&[200]);
     let page = String::from_utf8_lossy(&answer.body).into_owned();

@@ -4,10 +4,15 @@ use serde_json::{Value, json};
 use testkit::python::{BuiltFile, Entry, Sdist, TarEntry, Wheel};
 use testkit::{random_bytes, sha256};
 
-use super::scene::{Index, OwnIndex, leaving_nothing, project, wheel};
-use crate::scene::{Calls as _, INDEX_TYPE, MANIFEST_TYPE, empty_config, expect_error, small_manifest};
+use super::attested::{PUBLISH, attestation, upload};
+use super::scene::{Index, OwnIndex, expect_taken, leaving_nothing, project, wheel};
+use crate::scene::{
+    Calls as _, INDEX_TYPE, MANIFEST_TYPE, empty_config, expect_error, referrer_of, small_manifest,
+};
 
 const ARTIFACT_TYPE: &str = "application/vnd.python.artifact";
+const ATTESTATION_TYPE: &str = "application/vnd.python.attestation.v1+json";
+const BUILD: &str = "https://slsa.dev/provenance/v1";
 const TITLE: &str = "org.opencontainers.image.title";
 
 fn layer_type(file: &BuiltFile) -> &'static str {
@@ -242,4 +247,67 @@ fn b30_nothing_is_left_of_a_push_without_its_content() {
         expect_error(answer, 400, "MANIFEST_BLOB_UNKNOWN");
         index.has_nothing_of(&file.name);
     });
+}
+
+#[test]
+fn b30_u22_the_limit_of_the_registry_is_the_same() {
+    let index = Index::new();
+    let file = wheel().file("data", random_bytes(20_000)).build();
+    push_content(&index, &file);
+    let bytes = manifest(&file).to_string().into_bytes();
+    let push = || index.writer.manifest_put(&repository(&index, &file), "1.0", MANIFEST_TYPE, &bytes);
+    index.policy(&json!({ "file_bytes": file.bytes.len() - 1 }));
+    expect_error(push(), 413, "SIZE_INVALID");
+    index.page(&file.name).expect(&[404]);
+    index.policy(&json!({ "file_bytes": file.bytes.len() }));
+    push().expect(&[201]);
+    assert_eq!(index.files(&file.name), [file.filename]);
+}
+
+/// Whoever may push can attach anything to a file; it is not shown as an attestation unless it is one.
+#[test]
+fn b28_b30_attestations_that_are_pushed_by_hand() {
+    let index = Index::new();
+    let file = wheel().build();
+    let other = wheel().build();
+    let repository = repository(&index, &file);
+    let attach = |content: &[u8]| {
+        let subject = index.writer.manifest_get(&repository, "1.0").expect(&[200]).body;
+        let subject =
+            json!({ "mediaType": MANIFEST_TYPE, "digest": sha256(&subject), "size": subject.len() });
+        let mut referrer = referrer_of(&subject, ATTESTATION_TYPE);
+        let digest = index.writer.blob_push(&repository, content);
+        referrer["layers"] =
+            json!([{ "mediaType": ATTESTATION_TYPE, "digest": digest, "size": content.len() }]);
+        index.writer.image_push(&repository, "", &referrer);
+    };
+    let path = index.path(&format!("/integrity/{}/1.0/{}/provenance", file.name, file.filename));
+    let good = attestation(&file, PUBLISH);
+
+    // Where attestations are not enabled, none is shown.
+    index.takes(&file);
+    attach(good.to_string().as_bytes());
+    index.writer.ask("GET", &path).expect(&[404]);
+    assert!(index.entry(&file.name, &file.filename)["provenance"].is_null());
+
+    index.policy(&json!({ "store_unverified_attestations": true }));
+    let built = attestation(&file, BUILD);
+    expect_taken(index.send(&upload(&file, std::slice::from_ref(&built))));
+    for content in [
+        b"no JSON".to_vec(),
+        b"{}".to_vec(),
+        b"[]".to_vec(),
+        b"{},{}".to_vec(),
+        b"\xff".to_vec(),
+        attestation(&other, PUBLISH).to_string().into_bytes(),
+        vec![b' '; 2 << 20],
+    ] {
+        attach(&content);
+    }
+    let provenance = index.writer.ask("GET", &path).expect(&[200]).json();
+    let bundles = provenance["attestation_bundles"].as_array().expect("there are bundles");
+    let shown: Vec<_> =
+        bundles.iter().flat_map(|bundle| bundle["attestations"].as_array().expect("a list")).collect();
+    assert!(shown.iter().all(|shown| **shown == good || **shown == built), "{provenance}");
+    assert!(shown.contains(&&built), "{provenance}");
 }

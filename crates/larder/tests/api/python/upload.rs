@@ -63,7 +63,7 @@ fn u5_b25_other_content_under_a_name_that_exists() {
     let index = &own.index;
     let file = wheel().build();
     index.takes(&file);
-    let page = index.page(&file.name).expect(&[200]).body;
+    let page = index.page(&file.name).expect(&[200]);
     let tags = index.tags(&file.name);
     let other = Wheel::new(&file.name, "1.0").file("more.py", random_bytes(100)).build();
     assert_eq!(other.filename, file.filename);
@@ -76,7 +76,8 @@ fn u5_b25_other_content_under_a_name_that_exists() {
     assert!(message.contains(&file.sha256()[..16]) && message.contains(&other.sha256()[..16]), "{message}");
     // Nor when what differs is broken.
     refused(&testkit::python::BuiltFile { bytes: b"no wheel".to_vec(), ..file.clone() });
-    assert_eq!(index.page(&file.name).expect(&[200]).body, page);
+    let after = index.page(&file.name).expect(&[200]);
+    assert_eq!((after.header("etag"), &after.body), (page.header("etag"), &page.body));
     assert_eq!(index.tags(&file.name), tags);
     let organization = &index.organization().name;
     let stored = index.writer.python_file(organization, "main", &file.name, &file.filename).expect(&[200]);
@@ -169,7 +170,9 @@ fn u14_twenty_clients_with_one_file_at_once() {
     let own = OwnIndex::new();
     let index = &own.index;
     let file = wheel().file("data", random_bytes(50_000)).build();
-    let writers: Vec<_> = (0..20).map(|_| index.organization().member(testkit::Role::Writer)).collect();
+    // Several of them are the same user.
+    let members: [_; 5] = std::array::from_fn(|_| index.organization().member(testkit::Role::Writer));
+    let writers: Vec<_> = members.iter().cycle().take(20).collect();
     let answers: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = writers
             .iter()
@@ -188,6 +191,35 @@ fn u14_twenty_clients_with_one_file_at_once() {
     own.collect();
     own.scrub();
     assert_eq!(crate::scene::object_files(&own.server, &testkit::sha256(&file.bytes)).len(), 1);
+}
+
+#[test]
+fn b25_different_content_under_one_name_at_once() {
+    let own = OwnIndex::new();
+    let index = &own.index;
+    let name = project();
+    let files: Vec<_> =
+        (0..10).map(|_| Wheel::new(&name, "1.0").file("data", random_bytes(20_000)).build()).collect();
+    let answers: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = files.iter().map(|file| scope.spawn(|| index.upload(file))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("an upload gets an answer")).collect()
+    });
+    let winner = answers.iter().position(|answer| answer.status == 200).expect("one of them is taken");
+    for (number, answer) in answers.into_iter().enumerate() {
+        if number == winner {
+            expect_taken(answer);
+        } else {
+            expect_refusal(answer, 409, "PYTHON_FILE_EXISTS", "content differs");
+        }
+    }
+    let file = &files[winner];
+    assert_eq!(index.entry(&name, &file.filename)["hashes"]["sha256"], file.sha256());
+    assert_eq!(index.tags(&name), ["1.0", "1.0-py3-none-any"]);
+    own.collect();
+    own.scrub();
+    for (number, file) in files.iter().enumerate() {
+        own.holds(number == winner, file);
+    }
 }
 
 #[test]

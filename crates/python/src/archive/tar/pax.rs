@@ -37,6 +37,9 @@ impl Extended {
                 key if key.starts_with(b"GNU.sparse.") || key == b"SUN.holesdata" => {
                     return Err(refused("it holds a sparse file; pack it without `--sparse`"));
                 }
+                _ if hides_record(value) => {
+                    return Err(refused("an extended header hides a name or a size in another value"));
+                }
                 _ => continue,
             };
             if slot.replace(value.to_vec()).is_some() {
@@ -57,6 +60,15 @@ impl Extended {
 
 fn given_twice() -> Refused {
     refused("an extended header states a name or a size twice")
+}
+
+/// Whether readers that end a record at a line feed, and not where its length says, find a name or a size in a
+/// value that may be anything.
+fn hides_record(value: &[u8]) -> bool {
+    value.split(|&byte| byte == b'\n').skip(1).any(|line| {
+        let record = [line, b"\n"].concat();
+        matches!(split_record(&record), Some((b"path" | b"linkpath" | b"size", _, [])))
+    })
 }
 
 fn is_decimal(text: &str) -> bool {
@@ -82,7 +94,8 @@ mod tests {
 
     #[test]
     fn reads_names_and_sizes() {
-        let extended = Extended::parse(b"12 path=a/b\n14 linkpath=c\n11 size=17\n18 SCHILY.xattr=\xff\n");
+        let extended =
+            Extended::parse(b"12 path=a/b\n14 linkpath=c\n11 size=17\n23 SCHILY.xattr=\xff\n12 x\n");
         let expected =
             Extended { path: Some(b"a/b".to_vec()), link_path: Some(b"c".to_vec()), size: Some(17) };
         assert_eq!(extended.unwrap(), expected);
@@ -106,6 +119,7 @@ mod tests {
             b"10 size=1\n10 size=1\n",
             b"27 GNU.sparse.realsize=100\n",
             b"\0\0\0\0",
+            b"31 SCHILY.xattr=x\n12 path=a/b\n\n",
         ] {
             let refusal = Extended::parse(records).unwrap_err().to_string();
             assert!(refusal.starts_with("tar archive not accepted: "), "{records:?}: {refusal}");

@@ -47,7 +47,8 @@ fn theirs_by_directory(file: &[u8]) -> Found {
 fn theirs_by_local_headers(file: &[u8]) -> Found {
     let mut reader = Cursor::new(file);
     let mut found = Found::new();
-    while let Some(mut entry) = read_zipfile_from_stream(&mut reader).expect("an accepted header can be read") {
+    while let Some(mut entry) = read_zipfile_from_stream(&mut reader).expect("an accepted header can be read")
+    {
         let mut content = Vec::new();
         entry.read_to_end(&mut content).expect("an accepted entry is whole");
         found.push((String::from_utf8(entry.name_raw().to_vec()).unwrap(), content));
@@ -158,7 +159,8 @@ fn any_entry() -> impl Strategy<Value = Made> {
             if name.ends_with('/') {
                 content.clear();
             }
-            let entry = if deflated { Made::deflated(&name, &content) } else { Made::stored(&name, &content) };
+            let entry =
+                if deflated { Made::deflated(&name, &content) } else { Made::stored(&name, &content) };
             match oddity {
                 Some(oddity) => oddity.apply(entry),
                 None => entry,
@@ -172,7 +174,13 @@ type Planned = (String, Vec<u8>, bool, bool, bool);
 
 fn any_plan() -> impl Strategy<Value = Vec<Planned>> {
     let content = prop_oneof![prop::collection::vec(any::<u8>(), 0..300), Just(vec![b'x'; 100_000])];
-    let file = ("acme_demo/[a-zé_ ]{1,8}(/[a-z.]{1,5}x)?\\.py", content, any::<bool>(), any::<bool>(), any::<bool>());
+    let file = (
+        "acme_demo/[a-zé_ ]{1,8}(/[a-z.]{1,5}x)?\\.py",
+        content,
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+    );
     prop::collection::vec(file, 0..6).prop_map(|mut plan| {
         plan.sort();
         plan.dedup_by(|left, right| left.0 == right.0);

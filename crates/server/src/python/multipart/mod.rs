@@ -3,6 +3,8 @@
 //! What is held at any time is one piece of the stream and one part's head: a part of any length goes through
 //! in pieces, and the stream is asked for more only when what is held does not suffice.
 
+#[cfg(test)]
+mod agreement;
 mod disposition;
 #[cfg(test)]
 mod tests;
