@@ -321,18 +321,20 @@ fn compare_requirements(requirements: &[String], theirs: &Value) {
         let metadata = Metadata::parse(format!("{MINIMAL}Requires-Dist: {requirement}\n").as_bytes());
         !metadata.expect("a requirement is no reason to refuse a file").warnings().is_empty()
     };
-    // The library forgives a comma behind the last version, which the grammar does not have and other
-    // installers do not take: the warning stands.
-    let ends_in_comma = |requirement: &str| {
-        let versions = requirement.split(';').next().unwrap_or_default();
-        versions.trim_end().trim_end_matches(')').trim_end().ends_with(',')
+    let is_known = |requirement: &str| {
+        let head = requirement.split(';').next().unwrap_or_default().trim_end();
+        // The library forgives a comma behind the last version, which the grammar does not have and other
+        // installers do not take.
+        let ends_in_comma = head.trim_end_matches(')').trim_end().ends_with(',');
+        // It looks for the end of a word where a name ends, and takes `_` for a part of the word.
+        let is_in_name = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+        let mut names = head.split(|character| !is_in_name(character));
+        ends_in_comma || names.any(|name| name.ends_with('_'))
     };
     let warned: Vec<&String> = requirements
         .iter()
         .zip(theirs.as_array().unwrap())
-        .filter(|(text, understood)| {
-            **understood == json!(true) && is_warned_of(text) && !ends_in_comma(text)
-        })
+        .filter(|(text, understood)| **understood == json!(true) && is_warned_of(text) && !is_known(text))
         .map(|(text, _)| text)
         .collect();
     assert!(warned.is_empty(), "{warned:#?}");

@@ -16,6 +16,9 @@ pub use field::Field;
 /// The newest minor version of major version 2 that is known.
 const NEWEST_KNOWN_MINOR: u32 = 6;
 
+/// The longest `Requires-Python`, in bytes. Every page and every index that shows the file repeats it.
+const MAX_REQUIRES_PYTHON_BYTES: usize = 1024;
+
 /// The most warnings that are kept; a file with more is as well understood by the first ones.
 const MAX_WARNINGS: usize = 20;
 
@@ -67,6 +70,13 @@ impl Metadata {
         warnings.extend(check_metadata_version(&metadata_version)?);
         let name = required(Field::Name)?.parse()?;
         let version = required(Field::Version)?.parse()?;
+        if find(&fields, Field::RequiresPython.as_str())
+            .is_some_and(|it| it.len() > MAX_REQUIRES_PYTHON_BYTES)
+        {
+            return Err(refuse(&format!(
+                "has a Requires-Python of more than {MAX_REQUIRES_PYTHON_BYTES} bytes; shorten it"
+            )));
+        }
         warnings.extend(specifier_warnings(&fields));
         Ok(Self { fields, metadata_version, name, version, warnings })
     }

@@ -183,11 +183,11 @@ proptest! {
         line_end in prop::sample::select(vec!["\n", "\r\n"]),
         body in proptest::option::of("\\PC{0,40}(\r?\n\\PC{0,40}){0,3}"),
     ) {
-        let fields: String = fields
-            .iter()
-            .map(|(name, lines)| format!("{name}: {}\n", lines.join(&format!("\n{indent}"))))
-            .collect();
-        let head = format!("{MINIMAL}{fields}").replace('\n', line_end);
+        let mut head = MINIMAL.to_owned();
+        for (name, lines) in &fields {
+            head += &format!("{name}: {}\n", lines.join(&format!("\n{indent}")));
+        }
+        let head = head.replace('\n', line_end);
         let body = body.map(|body| format!("{line_end}{body}")).unwrap_or_default();
         compare(&(head + &body))?;
     }

@@ -128,6 +128,11 @@ fn files_that_are_refused() {
         (format!(" x\n{MINIMAL}"), Code::Metadata, "indented"),
         (format!("{MINIMAL}Summary: a\rRequires-Dist: b\n"), Code::Metadata, "control character"),
         (format!("{MINIMAL}Summary: a\0b\n"), Code::Metadata, "control character"),
+        (
+            format!("{MINIMAL}Requires-Python: >={}\n", "1".repeat(1023)),
+            Code::Metadata,
+            "more than 1024 bytes",
+        ),
         (format!("{MINIMAL}{}", "Classifier: a\n".repeat(9998)), Code::Metadata, "more than 10000 fields"),
     ] {
         let error = refused(&text);

@@ -73,22 +73,19 @@ struct FileJson<'a> {
     size: u64,
     upload_time: String,
     yanked: Yanked<'a>,
+    /// Under this name alone: a pip that knows only the first one (PEP 714) fails on a value with hashes.
     #[serde(skip_serializing_if = "Option::is_none")]
     core_metadata: Option<Hashes<'a>>,
-    /// The same under its first name, for readers that know no other (PEP 714).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dist_info_metadata: Option<Hashes<'a>>,
     provenance: Option<&'a str>,
 }
 
-#[derive(Serialize, Clone, Copy)]
+#[derive(Serialize)]
 struct Hashes<'a> {
     sha256: &'a str,
 }
 
 impl<'a> FileJson<'a> {
     fn of(file: &'a PageFile) -> Self {
-        let metadata = file.metadata_sha256.as_deref().map(|sha256| Hashes { sha256 });
         Self {
             filename: &file.filename,
             url: &file.url,
@@ -97,8 +94,7 @@ impl<'a> FileJson<'a> {
             size: file.size,
             upload_time: upload_time(file.uploaded_at_millis),
             yanked: Yanked::of(file.yanked.as_deref()),
-            core_metadata: metadata,
-            dist_info_metadata: metadata,
+            core_metadata: file.metadata_sha256.as_deref().map(|sha256| Hashes { sha256 }),
             provenance: file.provenance.as_deref(),
         }
     }

@@ -46,7 +46,7 @@ fn json_is_exact() {
             r#""url":"https://host.example/files/acme_demo-1.0%2Ba-py3-none-any.whl","#,
             r#""hashes":{{"sha256":"{ab}"}},"requires-python":">=3.8","size":1727,"#,
             r#""upload-time":"2026-08-01T00:00:00.000000Z","yanked":"broken","#,
-            r#""core-metadata":{{"sha256":"{cd}"}},"dist-info-metadata":{{"sha256":"{cd}"}},"#,
+            r#""core-metadata":{{"sha256":"{cd}"}},"#,
             r#""provenance":"https://host.example/provenance"}},"#,
             r#"{{"filename":"acme_demo-1.1.tar.gz","url":"https://host.example/files/acme_demo-1.1.tar.gz","#,
             r#""hashes":{{"sha256":"{ab}"}},"size":1727,"upload-time":"2026-08-01T00:00:00.000000Z","#,

@@ -222,8 +222,7 @@ impl Registry {
         filename: &str,
     ) -> Result<Vec<u8>, Error> {
         let (project, file) = self.readable_file(granted, name, None, filename).await?;
-        let release =
-            store::python_projects::release_get(self.db(), project.id, &version.sort_key()).await?;
+        let release = store::python_projects::release_get(self.db(), project.id, &version.sort_key()).await?;
         if release.is_none_or(|release| release.id != file.release_id) {
             return Err(no_file(name, filename));
         }

@@ -145,12 +145,13 @@ async fn answer(
     public: bool,
     rendered: impl Future<Output = Result<Arc<Rendered>, Failure>>,
 ) -> Result<Response, Failure> {
-    let tag = entity_tag(&key, &exchange.base_url(), public);
+    let gzip = joined(exchange.headers, ACCEPT_ENCODING).as_deref().is_some_and(accepts_gzip);
+    let tag = entity_tag(&key, &exchange.base_url(), public, gzip);
     let mut response = if joined(exchange.headers, IF_NONE_MATCH).is_some_and(|tags| names_tag(&tags, &tag)) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
         let page = exchange.state.pages.get(key, rendered).await?;
-        whole(&page, key.format, joined(exchange.headers, ACCEPT_ENCODING).as_deref())
+        whole(&page, key.format, gzip)
     };
     let headers = response.headers_mut();
     set(headers, ETAG, &tag);
@@ -163,8 +164,8 @@ async fn answer(
     Ok(response)
 }
 
-fn whole(page: &Rendered, format: Format, accept_encoding: Option<&str>) -> Response {
-    let gzip = page.gzip.as_ref().filter(|_| accept_encoding.is_some_and(accepts_gzip));
+fn whole(page: &Rendered, format: Format, gzip: bool) -> Response {
+    let gzip = page.gzip.as_ref().filter(|_| gzip);
     let body = gzip.unwrap_or(&page.plain).clone();
     let mut response = http::Response::new(Body::from(body));
     let headers = response.headers_mut();
@@ -178,8 +179,9 @@ fn whole(page: &Rendered, format: Format, accept_encoding: Option<&str>) -> Resp
     response
 }
 
-/// Names what a page shows and how: its subject, its changes, its format, and what else its text depends on.
-fn entity_tag(key: &PageKey, base_url: &str, public: bool) -> String {
+/// Names what a page shows and how: its subject, its changes, its format, and what else its text depends on. The
+/// tag is a strong one, because one client asks about no other; so what is compressed has another.
+fn entity_tag(key: &PageKey, base_url: &str, public: bool, gzip: bool) -> String {
     let (kind, id) = match key.subject {
         Subject::Projects(id) => ("projects", id),
         Subject::Project(id) => ("project", id),
@@ -191,7 +193,8 @@ fn entity_tag(key: &PageKey, base_url: &str, public: bool) -> String {
     };
     let version = env!("CARGO_PKG_VERSION");
     let view = fingerprint(&format!("{kind} {id} {base_url} {public} {version}"));
-    format!("W/\"{}-{format}-{view:016x}\"", key.serial)
+    let coding = if gzip { "-gzip" } else { "" };
+    format!("\"{}-{format}-{view:016x}{coding}\"", key.serial)
 }
 
 /// FNV-1a: the same on all replicas and after each start, which the standard library's hashes do not promise.
@@ -218,17 +221,18 @@ mod tests {
     #[test]
     fn a_tag_changes_with_everything_that_the_page_depends_on() {
         let base = "https://a.example/api/v1/acme/main/python";
-        let tag = entity_tag(&key(3, Format::Json), base, true);
-        assert!(tag.starts_with("W/\"3-json-"), "{tag}");
-        assert_eq!(tag, entity_tag(&key(3, Format::Json), base, true));
+        let tag = entity_tag(&key(3, Format::Json), base, true, false);
+        assert!(tag.starts_with("\"3-json-"), "{tag}");
+        assert_eq!(tag, entity_tag(&key(3, Format::Json), base, true, false));
         let list = PageKey { subject: Subject::Projects(7), ..key(3, Format::Json) };
         for other in [
-            entity_tag(&key(4, Format::Json), base, true),
-            entity_tag(&key(3, Format::Html), base, true),
-            entity_tag(&key(3, Format::HtmlV1), base, true),
-            entity_tag(&key(3, Format::Json), "/api/v1/acme/main/python", true),
-            entity_tag(&key(3, Format::Json), base, false),
-            entity_tag(&list, base, true),
+            entity_tag(&key(4, Format::Json), base, true, false),
+            entity_tag(&key(3, Format::Html), base, true, false),
+            entity_tag(&key(3, Format::HtmlV1), base, true, false),
+            entity_tag(&key(3, Format::Json), "/api/v1/acme/main/python", true, false),
+            entity_tag(&key(3, Format::Json), base, false, false),
+            entity_tag(&list, base, true, false),
+            entity_tag(&key(3, Format::Json), base, true, true),
         ] {
             assert_ne!(other, tag);
         }

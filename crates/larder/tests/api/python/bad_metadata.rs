@@ -297,3 +297,44 @@ fn requirements_that_installers_do_not_understand_are_noted() {
         assert!(warnings.iter().any(|warning| warning.contains(field)), "{field}: {warnings:?}");
     }
 }
+
+/// Every page and every index of a release repeats this field, so it has to be short.
+#[test]
+fn b16_a_python_requirement_of_absurd_length() {
+    leaving_nothing(|index| {
+        for requirement in
+            [">=3.8,".repeat(600_000), "x".repeat(100_000), format!(">=3.{}", "0".repeat(1100))]
+        {
+            let file = wheel().header("Requires-Python", &requirement).build();
+            index.refuses(&file, METADATA, "METADATA has a Requires-Python of more than 1024 bytes");
+        }
+    });
+    let long = format!(">=3.8{}", ",!=3.9.0".repeat(120));
+    let file = wheel().header("Requires-Python", &long).build();
+    let index = Index::new();
+    index.takes(&file);
+    assert_eq!(index.entry(&file.name, &file.filename)["requires-python"], long);
+}
+
+/// What is too much for the manifest is left out of it, and nothing is lost: METADATA itself is served whole.
+#[test]
+fn b16_metadata_of_nearly_the_limit_is_taken() {
+    let index = Index::new();
+    let long = (0..6000)
+        .fold(wheel(), |wheel, number| wheel.header("Classifier", &format!("Topic :: {number:0>400}")));
+    let odd = "\u{1}\u{7f}\"\\\u{2028}<script>".repeat(2000);
+    for wheel in [
+        long.description(&"all work and no play ".repeat(40_000)),
+        wheel().description(&odd),
+        wheel().header("License", &"x".repeat(1 << 20)).header("Keywords", &"y".repeat(1 << 20)),
+        wheel().header("Author", &"z".repeat(2 << 20)).header("X-Vendor", &"v".repeat(1 << 20)),
+    ] {
+        let file = wheel.build();
+        index.takes(&file);
+        let manifest = index.writer.manifest_get(&index.repository(&file.name), "1.0").expect(&[200]);
+        assert!(manifest.body.len() < 1 << 20, "{} bytes", manifest.body.len());
+        let path = index.writer.python_path(&index.organization().name, "main", &file.name, &file.filename);
+        let metadata = index.writer.get(&format!("{path}.metadata")).expect(&[200]);
+        assert!(metadata.body == file.metadata, "other bytes");
+    }
+}

@@ -21,7 +21,7 @@ fn get(index: &Index, path: &str, accept: &str) -> Answer {
 fn tag(index: &Index, path: &str, accept: &str) -> String {
     let answer = get(index, path, accept);
     let tag = answer.header("etag").unwrap_or_else(|| panic!("a page without a tag: {answer}")).to_owned();
-    assert!(tag.starts_with("W/\"") && tag.ends_with('"'), "{answer}");
+    assert!(tag.starts_with('"') && tag.ends_with('"'), "{answer}");
     tag
 }
 
@@ -48,9 +48,9 @@ fn i10_a_page_that_has_not_changed_is_not_sent_again() {
                 let headers = [("accept", accept), ("if-none-match", value)];
                 index.writer.call("GET", &index.path(&path), &headers, "")
             };
-            let strong = tag.replace("W/", "");
+            let weak = format!("W/{tag}");
             for value in
-                [&tag, &strong, &format!("\"other\", {tag}"), &format!("{tag},W/\"x\""), &"*".to_owned()]
+                [&tag, &weak, &format!("\"other\", {tag}"), &format!("{tag},W/\"x\""), &"*".to_owned()]
             {
                 let answer = again(value, accept).expect(&[304]);
                 assert!(answer.body.is_empty(), "{answer}");

@@ -72,8 +72,6 @@ fn i5_a_page_says_everything_about_a_file() {
                 "upload-time": time(&wheel.filename),
                 "yanked": false,
                 "core-metadata": { "sha256": metadata },
-                // The same under its first name, which older installers know.
-                "dist-info-metadata": { "sha256": metadata },
                 "provenance": null,
             },
             {
