@@ -349,7 +349,7 @@ fn any_metadata() -> Vec<String> {
         ),
         format!("(License|Description): {line}(\n        {line}){{0,3}}\n"),
         format!("(Classifier|Requires-Dist|Provides-Extra|Dynamic|Platform):{line}\n"),
-        "(Name|Version|Summary|License|X-Vendor)?( :|:) ?(UNKNOWN|1\\.0)?\n".to_owned(),
+        "((Name|Version|Summary|License|X-Vendor)( :|:) ?(UNKNOWN|1\\.0)?|:|no field)\n".to_owned(),
     ];
     let columns = patterns.map(|pattern| generated(&pattern, 400));
     let bodies = generated("(\r?\n(\\PC{0,20}\r?\n){0,4})?", 400);
@@ -396,11 +396,10 @@ fn compare_metadata(texts: &[String], theirs: &Value) {
         assert_eq!(common(ours), common(fields), "{text:?}");
         assert_eq!(answer["name"], metadata.name().as_str(), "{text:?}");
         assert_eq!(answer["version"].as_str(), metadata.get("Version"), "{text:?}");
+        // What the library does not know, and a description in front of a body of nothing but white space.
+        let known = ["x-vendor", "description"];
         let ambiguous = answer["ambiguous"].as_array().unwrap();
-        assert!(
-            ambiguous.iter().all(|name| name == "x-vendor" || name == "project-url"),
-            "{text:?}: {answer}"
-        );
+        assert!(ambiguous.iter().all(|name| known.contains(&name.as_str().unwrap())), "{text:?}: {answer}");
     }
     assert!(accepted >= texts.len() / 3, "{accepted} of {} were accepted", texts.len());
 }

@@ -162,8 +162,10 @@ impl Report {
                     "private registry: Bearer tokens for images, Basic tokens for Python; durable"
                 }
                 Product::Distribution => "no authentication; durable",
-                Product::Pypiserver => "no authentication; filled through its folder",
-                Product::Devpi => "uploads with the token of a login, reads without authentication; durable",
+                Product::Pypiserver => "no authentication; filled through its folder; not durable",
+                Product::Devpi => {
+                    "uploads with the token of a login, reads without authentication; durable but for files"
+                }
             };
             lines.push(format!("{}: {version} ({how})", product.name()));
         }

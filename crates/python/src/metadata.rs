@@ -4,6 +4,8 @@
 //! Readers disagree on damaged metadata: one stops at a line that is no field, another goes on. What an
 //! installer would understand then depends on the installer, so such a file is refused here.
 
+use std::collections::HashSet;
+
 use crate::error::{Code, Invalid, excerpt};
 use crate::name::ProjectName;
 use crate::version::Version;
@@ -42,6 +44,8 @@ impl Metadata {
             std::str::from_utf8(bytes).map_err(|_| refuse("is not UTF-8; write it in that encoding"))?;
         let (headers, body) = headers::split(text)?;
 
+        refuse_repetitions(&headers)?;
+
         let mut fields: Vec<(String, String)> = Vec::new();
         let description = body;
         let body_field = ("Description".to_owned(), description.to_owned());
@@ -52,10 +56,10 @@ impl Metadata {
             if value.is_empty() || is_placeholder {
                 continue;
             }
-            let is_single = field.is_some_and(|field| !field.is_multiple_use());
             let name = field.map_or(name, |field| field.as_str().to_owned());
-            if is_single && fields.iter().any(|(known, _)| *known == name) {
-                return Err(refuse(&format!("states {name} more than once; keep one")));
+            // The only one that can stand in two places, of which one is often a placeholder.
+            if field == Some(Field::Description) && fields.iter().any(|(known, _)| *known == name) {
+                return Err(repeated(Field::Description));
             }
             fields.push((name, value));
         }
@@ -148,6 +152,19 @@ impl Metadata {
 
 fn refuse(what: &str) -> Invalid {
     Invalid::new(Code::Metadata, format!("METADATA {what}"))
+}
+
+/// Refuses a field that may be there once and is a second time, be it empty: of two values readers take the first,
+/// the last or none.
+fn refuse_repetitions(headers: &[(String, String)]) -> Result<(), Invalid> {
+    let mut seen = HashSet::new();
+    let single = headers.iter().filter_map(|(name, _)| Field::by_name(name));
+    let repetition = single.filter(|field| !field.is_multiple_use()).find(|field| !seen.insert(*field));
+    repetition.map_or(Ok(()), |field| Err(repeated(field)))
+}
+
+fn repeated(field: Field) -> Invalid {
+    refuse(&format!("states {} more than once; keep one", field.as_str()))
 }
 
 fn find<'a>(fields: &'a [(String, String)], wanted: &str) -> Option<&'a str> {

@@ -26,6 +26,11 @@ use std::time::Duration;
 use clock::Clock;
 use db::Db;
 
+pub use self::python::{
+    ProjectList, ProjectPage, ProjectPageFile, ProjectState, Published, PythonFile, PythonFileView,
+    PythonProjectView, PythonReleaseView, PythonSettings, PythonSettingsChange, PythonTarget, Rebuilt,
+    StagedFile, Strictness,
+};
 use blob::parse_key as blob_key;
 pub use blob::{BlobContent, BlobStat, Mounted, Pushed, UploadStatus};
 pub use catalog::CatalogPage;
@@ -34,15 +39,10 @@ pub use error::{Error, ErrorKind, PackageFault, What};
 pub use grant::{
     Caller, Delete, Granted, MembersList, MembersManage, Organization, OrganizationDelete,
     OrganizationMembersList, OrganizationMembersManage, OrganizationRead, Packages, PackagesDelete,
-    PackagesManage, PackagesPush, PackagesRead, Pull, Push, Refusal,
-    RegistryCreate, RegistryManage, RegistryPlace, RegistryRead, Repository, Right,
+    PackagesManage, PackagesPush, PackagesRead, Pull, Push, Refusal, RegistryCreate, RegistryManage,
+    RegistryPlace, RegistryRead, Repository, Right,
 };
 pub use manifest::{ManifestContent, ManifestPushed, ManifestStat};
-pub use self::python::{
-    ProjectList, ProjectPage, ProjectPageFile, ProjectState, Published, PythonFile, PythonFileView,
-    PythonProjectView, PythonReleaseView, PythonSettings, PythonSettingsChange, PythonTarget, Rebuilt,
-    StagedFile, Strictness,
-};
 pub use referrer::{ReferrerPage, ReferrerQuery};
 pub use scrub::{ScrubReport, Suspect};
 pub use tag::TagPage;

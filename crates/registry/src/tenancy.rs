@@ -89,10 +89,7 @@ fn organization_view((name, created_at): (String, i64)) -> OrganizationView {
     OrganizationView { name, created_at: Timestamp::from_millis(created_at) }
 }
 
-fn registry_view(
-    organization: &OrganizationName,
-    row: rows::RegistryRow,
-) -> RegistryView {
+fn registry_view(organization: &OrganizationName, row: rows::RegistryRow) -> RegistryView {
     RegistryView {
         organization: organization.to_string(),
         name: row.name,

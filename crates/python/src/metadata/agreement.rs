@@ -185,7 +185,8 @@ proptest! {
     ) {
         let mut head = MINIMAL.to_owned();
         for (name, lines) in &fields {
-            head += &format!("{name}: {}\n", lines.join(&format!("\n{indent}")));
+            let value = lines.join(&format!("\n{indent}"));
+            head.extend([name, ": ", &value, "\n"]);
         }
         let head = head.replace('\n', line_end);
         let body = body.map(|body| format!("{line_end}{body}")).unwrap_or_default();

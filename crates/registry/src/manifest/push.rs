@@ -114,8 +114,7 @@ async fn push_in(transaction: &mut Transaction, push: NewPush, times: PushTimes)
     if format == Format::Python {
         check_foreign(&push.repository_name, push.content.is_referrer(), &push.tags)?;
     }
-    let stored =
-        manifest_store_in(transaction, repository_id, &push.content, push.sparse, times.now).await?;
+    let stored = manifest_store_in(transaction, repository_id, &push.content, push.sparse, times.now).await?;
     let digest = push.content.digest();
     for tag in &push.tags {
         let tagging = Tagging { repository_id, tag, actor: push.content.pushed_by(), now: times.now };

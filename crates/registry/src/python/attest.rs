@@ -5,9 +5,9 @@ use std::time::Duration;
 use db::Transaction;
 use sha2::{Digest as _, Sha256};
 
-use super::{Times, hex_digest};
 use super::publication::Held;
 use super::release::{MANIFEST_TYPE, ProjectPlace, own_manifest};
+use super::{Times, hex_digest};
 use crate::blob::object_adopt_in;
 use crate::error::Error;
 use crate::manifest::manifest_store_in;

@@ -15,8 +15,11 @@ use crate::store::python_projects::ReleaseRow;
 use crate::store::review::Kind;
 use crate::tag::{Tagging, tag_move_in, tag_remove_in};
 
-/// How long an index that a newer one replaced can still be pulled by its digest.
-const SUPERSEDED_FOR: Duration = Duration::from_hours(7 * 24);
+/// How long an index that a newer one replaced can still be pulled by its digest: as long as it was the current
+/// one, within these bounds. Whoever pulls it now gets to its end, and whoever pinned it has time to notice;
+/// but the many that the upload of one release makes are soon gone.
+const SUPERSEDED_AT_LEAST: Duration = Duration::from_mins(10);
+const SUPERSEDED_AT_MOST: Duration = Duration::from_hours(7 * 24);
 
 pub(super) const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -81,7 +84,9 @@ pub(super) async fn release_refresh_in(
     if let Some(lost) = lost
         && store::python_files::file_by_manifest_in(transaction, project.id, &lost).await?.is_none()
     {
-        let after = times.now + SUPERSEDED_FOR;
+        let since = store::manifests::manifest_created_in(transaction, repository_id, &lost).await?;
+        let current = since.map_or(Duration::ZERO, |since| times.now.since(since));
+        let after = times.now + current.clamp(SUPERSEDED_AT_LEAST, SUPERSEDED_AT_MOST);
         store::review::review_add_in(transaction, repository_id, Kind::Untagged, &lost, after).await?;
     }
     store::python_projects::project_touch_in(transaction, project.id, times.now).await?;

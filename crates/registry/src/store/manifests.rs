@@ -62,6 +62,21 @@ pub(crate) async fn manifest_id_in(
     Ok(row.map(|(id,)| id))
 }
 
+/// When a manifest was pushed.
+pub(crate) async fn manifest_created_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digest: &str,
+) -> Result<Option<Timestamp>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
+            "SELECT created_at FROM manifests WHERE repository_id = $1 AND digest = $2",
+            params![repository_id, digest],
+        )
+        .await?;
+    Ok(row.map(|(millis,)| Timestamp::from_millis(millis)))
+}
+
 /// The bytes of a manifest.
 pub(crate) async fn manifest_body_in(transaction: &mut Transaction, id: i64) -> Result<Vec<u8>, Error> {
     let (body,) = transaction.one("SELECT body FROM manifests WHERE id = $1", params![id]).await?;

@@ -90,11 +90,7 @@ pub(crate) async fn file_by_manifest_in(
     transaction.opt(BY_MANIFEST, params![project_id, manifest_digest]).await
 }
 
-pub(crate) async fn file_by_name(
-    db: &Db,
-    project_id: i64,
-    filename: &str,
-) -> Result<Option<FileRow>, Error> {
+pub(crate) async fn file_by_name(db: &Db, project_id: i64, filename: &str) -> Result<Option<FileRow>, Error> {
     db.opt(select_file!("WHERE f.project_id = $1 AND f.filename = $2"), params![project_id, filename]).await
 }
 

@@ -33,14 +33,11 @@ impl FromRow for ProjectRow {
     }
 }
 
-const PROJECT: &str = "SELECT id, repository_id, name, display_name, status, status_reason, serial, created_at
+const PROJECT: &str =
+    "SELECT id, repository_id, name, display_name, status, status_reason, serial, created_at
      FROM python_projects WHERE registry_id = $1 AND name = $2";
 
-pub(crate) async fn project_get(
-    db: &Db,
-    registry_id: i64,
-    name: &str,
-) -> Result<Option<ProjectRow>, Error> {
+pub(crate) async fn project_get(db: &Db, registry_id: i64, name: &str) -> Result<Option<ProjectRow>, Error> {
     db.opt(PROJECT, params![registry_id, name]).await
 }
 
@@ -207,10 +204,7 @@ pub(crate) async fn release_get(
     db.opt(RELEASE, params![project_id, sort_key]).await
 }
 
-pub(crate) async fn release_by_id_in(
-    transaction: &mut Transaction,
-    id: i64,
-) -> Result<ReleaseRow, Error> {
+pub(crate) async fn release_by_id_in(transaction: &mut Transaction, id: i64) -> Result<ReleaseRow, Error> {
     transaction
         .one("SELECT id, version, sort_key, created_at FROM python_releases WHERE id = $1", params![id])
         .await

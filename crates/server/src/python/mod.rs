@@ -113,8 +113,8 @@ pub(crate) async fn handle(state: &Arc<State>, context: &Context, request: Reque
         // The length is that of the body that GET would bring; what is not sent cannot say it itself.
         // An answer that sends nothing to GET either says no length (RFC 9110 §8.6).
         let length = response.body().size_hint().exact();
-        let is_unsaid = response.status() != StatusCode::NOT_MODIFIED
-            && !response.headers().contains_key(CONTENT_LENGTH);
+        let is_unsaid =
+            response.status() != StatusCode::NOT_MODIFIED && !response.headers().contains_key(CONTENT_LENGTH);
         if let Some(length) = length.filter(|_| is_unsaid) {
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
