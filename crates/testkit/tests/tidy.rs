@@ -30,7 +30,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["auth"]),
     ("hyper", &["server"]),
     ("axum", &["server"]),
-    ("http", &["oci", "server"]),
+    ("http", &["oci", "python", "server"]),
     ("rustix", &["blobs", "bench", "testkit"]),
 ];
 
