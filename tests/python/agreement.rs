@@ -249,7 +249,7 @@ fn wheel(text: &str) -> Value {
     let parts: Vec<&str> = canonical.split('-').collect();
     let build = if let [_, _, build, _, _, _] = parts[..] {
         let end = build.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(build.len());
-        json!([build[..end].parse::<u64>().unwrap(), build[end..]])
+        json!([build[..end].parse::<u64>().expect("a build number begins with digits"), build[end..]])
     } else {
         json!([])
     };
@@ -276,6 +276,14 @@ fn has_no_name(project: &str) -> bool {
         || !project.ends_with(|last: char| last.is_ascii_alphanumeric())
 }
 
+fn list(answer: &Value) -> &[Value] {
+    answer.as_array().expect("the judge answers with lists")
+}
+
+fn string(answer: &Value) -> &str {
+    answer.as_str().expect("the judge answers with texts")
+}
+
 /// Compares both sides text by text. `is_known` says of a generated text that its difference is one of those
 /// that `apart` lists examples of; the examples themselves must differ, or their reason is out of date.
 fn compare(
@@ -285,7 +293,7 @@ fn compare(
     apart: &[Apart],
     is_known: impl Fn(&str) -> bool,
 ) {
-    let theirs = theirs.as_array().expect("the judge answers with lists");
+    let theirs = list(theirs);
     assert_eq!(texts.len(), theirs.len());
     let agreed =
         texts.iter().zip(theirs).filter(|(text, answer)| ours(text) == **answer && !answer.is_null());
@@ -305,8 +313,10 @@ fn compare(
 
 /// The order of the key by which the database sorts is that of the library.
 fn compare_order(versions: &[&String], ranks: &Value) {
-    let keys = versions.iter().map(|text| text.parse::<Version>().unwrap().sort_key());
-    let ranks = ranks.as_array().unwrap().iter().map(|rank| rank.as_u64().unwrap());
+    let keys = versions
+        .iter()
+        .map(|text| text.parse::<Version>().expect("only valid versions are asked").sort_key());
+    let ranks = list(ranks).iter().map(|rank| rank.as_u64().expect("a rank is a number"));
     let mut ordered: Vec<((String, u64), &&String)> = keys.zip(ranks).zip(versions).collect();
     ordered.sort();
     for pair in ordered.windows(2) {
@@ -333,7 +343,7 @@ fn compare_requirements(requirements: &[String], theirs: &Value) {
     };
     let warned: Vec<&String> = requirements
         .iter()
-        .zip(theirs.as_array().unwrap())
+        .zip(list(theirs))
         .filter(|(text, understood)| **understood == json!(true) && is_warned_of(text) && !is_known(text))
         .map(|(text, _)| text)
         .collect();
@@ -387,19 +397,19 @@ fn common<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, 
 /// Every text that is accepted here is read alike by the library of the language and by that of pip.
 fn compare_metadata(texts: &[String], theirs: &Value) {
     let mut accepted = 0;
-    for (text, answer) in texts.iter().zip(theirs.as_array().unwrap()) {
+    for (text, answer) in texts.iter().zip(list(theirs)) {
         let Ok(metadata) = Metadata::parse(text.as_bytes()) else { continue };
         accepted += 1;
         let ours = metadata.fields().iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let fields = answer["fields"].as_array().unwrap();
-        let fields = fields.iter().map(|field| (field[0].as_str().unwrap(), field[1].as_str().unwrap()));
+        let fields = list(&answer["fields"]);
+        let fields = fields.iter().map(|field| (string(&field[0]), string(&field[1])));
         assert_eq!(common(ours), common(fields), "{text:?}");
         assert_eq!(answer["name"], metadata.name().as_str(), "{text:?}");
         assert_eq!(answer["version"].as_str(), metadata.get("Version"), "{text:?}");
         // What the library does not know, and a description in front of a body of nothing but white space.
         let known = ["x-vendor", "description"];
-        let ambiguous = answer["ambiguous"].as_array().unwrap();
-        assert!(ambiguous.iter().all(|name| known.contains(&name.as_str().unwrap())), "{text:?}: {answer}");
+        let ambiguous = list(&answer["ambiguous"]);
+        assert!(ambiguous.iter().all(|name| known.contains(&string(name))), "{text:?}: {answer}");
     }
     assert!(accepted >= texts.len() / 3, "{accepted} of {} were accepted", texts.len());
 }

@@ -15,6 +15,9 @@ use crate::grant::{Granted, Packages, PackagesPush};
 use crate::store::python_files::FileRow;
 use crate::{Caller, Registry, store};
 
+/// Attestations that one file may gather over all its uploads.
+pub(super) const MOST_ATTESTATIONS: u64 = 64;
+
 /// What became of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -227,6 +230,16 @@ impl Registry {
         }
         if new.is_empty() {
             return Ok(());
+        }
+        let count = row.attestations + new.len() as u64;
+        if count > MOST_ATTESTATIONS {
+            return Err(Error::new(
+                ErrorKind::Package(PackageFault::Invalid(python::Code::Attestation)),
+                format!(
+                    "Invalid attestations: '{}' would have {count} of them, and {MOST_ATTESTATIONS} are allowed",
+                    row.filename
+                ),
+            ));
         }
         let held = self.attestations_hold(granted, new).await?;
         let (actor, times) = (granted.caller.actor(), self.python_times());

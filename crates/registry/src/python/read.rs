@@ -18,8 +18,8 @@ use crate::{Registry, store};
 
 /// Names that are read in one statement.
 const NAMES_AT_ONCE: u32 = 5_000;
-/// Attestations of one file that are shown.
-const MOST_ATTESTATIONS: u32 = 64;
+/// Referrers of one file that are looked at for attestations: more than uploads can have brought.
+const MOST_LOOKED_AT: u32 = 256;
 /// The longest attestation, in bytes; no longer one is taken in.
 const LONGEST_ATTESTATION: u64 = 1024 * 1024;
 
@@ -236,7 +236,7 @@ impl Registry {
             &file.manifest_digest,
             Some(python::ATTESTATION_TYPE),
             Position::START,
-            MOST_ATTESTATIONS,
+            MOST_LOOKED_AT,
         )
         .await?;
         let mut attestations = Vec::with_capacity(rows.len());
