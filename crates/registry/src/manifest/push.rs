@@ -7,7 +7,7 @@ use oci::{Algorithm, AnyDigest, Digest, Manifest, ManifestError, Reference, Tag}
 use super::content::{NewContent, manifest_store_in};
 use crate::error::{Error, ErrorKind};
 use crate::grant::{Granted, Push};
-use crate::python::{check_foreign, python_shaped};
+use crate::python::{AttestedFile, attested_in, check_foreign, python_shaped};
 use crate::store::repositories::Format;
 use crate::store::review::Kind;
 use crate::tag::{Tagging, tag_move_in};
@@ -34,6 +34,8 @@ struct NewPush {
     tags: Vec<String>,
     /// Whether the registry takes a manifest over content that is not there.
     sparse: bool,
+    /// The file of a Python project that this is an attestation of.
+    attested: Option<AttestedFile>,
 }
 
 impl Registry {
@@ -70,12 +72,14 @@ impl Registry {
             self.python_manifest_push(granted, &manifest, &digest, &tags, body).await?;
             return Ok(pushed);
         }
+        let attested = self.python_attestation_push(granted, &manifest).await?;
         let push = NewPush {
             registry_id: granted.resource.registry_id,
             repository_name: granted.name().repository().to_owned(),
             content: NewContent::gather(manifest, &digest, body, granted.caller.actor())?,
             tags: tags.iter().map(|tag| tag.as_str().to_owned()).collect(),
             sparse: granted.resource.sparse,
+            attested,
         };
         let times = PushTimes {
             now: self.now(),
@@ -115,6 +119,9 @@ async fn push_in(transaction: &mut Transaction, push: NewPush, times: PushTimes)
         check_foreign(&push.repository_name, push.content.is_referrer(), &push.tags)?;
     }
     let stored = manifest_store_in(transaction, repository_id, &push.content, push.sparse, times.now).await?;
+    if let Some(attested) = push.attested.filter(|_| stored.is_new) {
+        attested_in(transaction, attested, times.now).await?;
+    }
     let digest = push.content.digest();
     for tag in &push.tags {
         let tagging = Tagging { repository_id, tag, actor: push.content.pushed_by(), now: times.now };

@@ -31,7 +31,7 @@ use crate::store;
 pub(crate) use delete::python_file_delete_in;
 pub use manage::{PythonFileView, PythonProjectView, PythonReleaseView, PythonTarget};
 pub use publish::Published;
-pub(crate) use pushed::python_shaped;
+pub(crate) use pushed::{AttestedFile, attested_in, python_shaped};
 pub use read::{ProjectList, ProjectPage, ProjectPageFile, ProjectState, PythonFile};
 pub use rebuild::Rebuilt;
 pub use settings::{PythonSettings, PythonSettingsChange, Strictness};

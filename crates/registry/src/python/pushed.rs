@@ -4,14 +4,17 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use clock::Timestamp;
+use db::Transaction;
 use oci::{Algorithm, Digest, Manifest, ManifestKind, Tag};
 use python::{
-    ARTIFACT_TYPE, Code, Distribution, EMPTY_CONFIG_TYPE, FileName, Kind, SDIST_LAYER_TYPE, TITLE_ANNOTATION,
-    WHEEL_LAYER_TYPE,
+    ARTIFACT_TYPE, ATTESTATION_TYPE, Code, Distribution, EMPTY_CONFIG_SHA256, EMPTY_CONFIG_TYPE, FileName,
+    Kind, SDIST_LAYER_TYPE, TITLE_ANNOTATION, WHEEL_LAYER_TYPE,
 };
 use serde::Deserialize;
 
-use super::publish::Described;
+use super::publish::{Described, MOST_ATTESTATIONS};
+use super::read::is_about;
 use super::stage::too_large;
 use super::{PythonSettings, managed};
 use crate::blob::parse_key;
@@ -22,6 +25,24 @@ use crate::{Registry, store};
 /// Whether a manifest claims to be a Python file, or an index of some.
 pub(crate) fn python_shaped(manifest: &Manifest) -> bool {
     manifest.artifact_type.as_deref() == Some(ARTIFACT_TYPE) && manifest.subject.is_none()
+}
+
+/// A file that has one attestation more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttestedFile {
+    file_id: i64,
+    project_id: i64,
+}
+
+/// Counts an attestation that was pushed.
+pub(crate) async fn attested_in(
+    transaction: &mut Transaction,
+    attested: AttestedFile,
+    now: Timestamp,
+) -> Result<(), Error> {
+    store::python_files::file_attestations_add_in(transaction, attested.file_id, 1).await?;
+    store::python_projects::project_touch_in(transaction, attested.project_id, now).await?;
+    Ok(())
 }
 
 /// The parts of a manifest that the general parser does not keep.
@@ -133,6 +154,44 @@ impl Registry {
                 "the server makes the index of a release itself; push the manifests of its files",
             )
         })
+    }
+
+    /// The file that a pushed manifest attests, if it is an attestation of one. It is judged as one that comes with
+    /// an upload.
+    pub(crate) async fn python_attestation_push(
+        &self,
+        granted: &Granted<Push>,
+        manifest: &Manifest,
+    ) -> Result<Option<AttestedFile>, Error> {
+        let (Some(repository_id), Some(subject)) = (granted.resource.id, &manifest.subject) else {
+            return Ok(None);
+        };
+        if manifest.artifact_type.as_deref() != Some(ATTESTATION_TYPE) {
+            return Ok(None);
+        }
+        let (registry_id, name) = (granted.resource.registry_id, granted.name().repository());
+        let project = store::python_projects::project_get(self.db(), registry_id, name).await?;
+        let Some(project) = project else { return Ok(None) };
+        let subject = subject.digest.as_str();
+        let file = store::python_files::file_by_manifest(self.db(), project.id, subject).await?;
+        let Some(file) = file.filter(|file| file.deleted_at.is_none()) else { return Ok(None) };
+        if !self.packages_of(granted).await?.settings.store_unverified_attestations {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "attestations are not enabled for this registry; an administrator of it can set \
+                 store_unverified_attestations",
+            ));
+        }
+        for blob in manifest.blobs.iter().filter(|blob| blob.digest.as_str() != EMPTY_CONFIG_SHA256) {
+            let json = self.short_blob(repository_id, blob.digest.as_str()).await?;
+            if !json.is_some_and(|json| is_about(&json, &file)) {
+                return Err(invalid(format!("blob {} is not an attestation of its subject", blob.digest)));
+            }
+        }
+        if file.attestations >= MOST_ATTESTATIONS {
+            return Err(invalid(format!("'{}' has {MOST_ATTESTATIONS} attestations already", file.filename)));
+        }
+        Ok(Some(AttestedFile { file_id: file.id, project_id: project.id }))
     }
 
     /// The registry around a repository, as an index of packages.

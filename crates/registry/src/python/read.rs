@@ -258,7 +258,11 @@ impl Registry {
     }
 
     /// A blob as a whole, if it is there and short.
-    async fn short_blob(&self, repository_id: i64, digest: &str) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) async fn short_blob(
+        &self,
+        repository_id: i64,
+        digest: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
         let row = store::blobs::blob_get(self.db(), repository_id, digest).await?;
         let Some(row) = row.filter(|row| row.size <= LONGEST_ATTESTATION) else { return Ok(None) };
         let key = parse_key(&row.object_key)?;
@@ -298,7 +302,7 @@ impl Registry {
 }
 
 /// Whether this is an attestation of a file, as one that comes with an upload has to be.
-fn is_about(json: &[u8], file: &FileRow) -> bool {
+pub(super) fn is_about(json: &[u8], file: &FileRow) -> bool {
     let (Ok(json), Ok(filename)) = (std::str::from_utf8(json), file.filename.parse()) else { return false };
     let mut sha256 = [0; 32];
     hex::decode_to_slice(&file.sha256, &mut sha256).is_ok()

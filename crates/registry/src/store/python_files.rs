@@ -82,6 +82,14 @@ pub(crate) async fn file_by_canonical_in(
     transaction.opt(BY_CANONICAL, params![project_id, canonical]).await
 }
 
+pub(crate) async fn file_by_manifest(
+    db: &Db,
+    project_id: i64,
+    manifest_digest: &str,
+) -> Result<Option<FileRow>, Error> {
+    db.opt(BY_MANIFEST, params![project_id, manifest_digest]).await
+}
+
 pub(crate) async fn file_by_manifest_in(
     transaction: &mut Transaction,
     project_id: i64,
