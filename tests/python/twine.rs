@@ -146,6 +146,30 @@ fn local_versions_and_epochs_go_in_and_come_out() {
 }
 
 #[test]
+fn versions_before_and_after_a_release_are_chosen_as_their_names_say() {
+    let scene = Scene::new();
+    for version in ["1.0.post1", "2.0.dev3", "1.0", "1.0rc1", "1.0.dev1"] {
+        let path = scene.save(&Wheel::new("acme-one", version).build());
+        scene.twine("twine", &[&path]).success();
+    }
+    let in_order = ["1.0.dev1", "1.0rc1", "1.0", "1.0.post1", "2.0.dev3"];
+    assert_eq!(scene.page("acme-one")["versions"], serde_json::json!(in_order));
+    for (wish, arguments, chosen) in [
+        ("newest", &["acme-one"][..], "1.0.post1"),
+        ("unfinished", &["--pre", "acme-one"][..], "2.0.dev3"),
+        ("candidate", &["acme-one==1.0rc1"][..], "1.0rc1"),
+        ("exact", &["acme-one==1.0"][..], "1.0"),
+    ] {
+        scene.pip_install("pip", &format!("pip-{wish}"), arguments).success();
+        scene.pip_install("pip-23.0", &format!("old-{wish}"), arguments).success();
+        scene.uv_install(&format!("uv-{wish}"), arguments).success();
+        for client in ["pip", "old", "uv"] {
+            assert_eq!(pairs(&scene.installed(&format!("{client}-{wish}"))), [("acme-one", chosen)]);
+        }
+    }
+}
+
+#[test]
 fn a_signature_beside_a_file_is_taken_and_left_aside() {
     let scene = Scene::new();
     let wheel = scene.save(&Wheel::new("acme-demo", "1.0").build());

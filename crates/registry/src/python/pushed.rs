@@ -182,11 +182,17 @@ impl Registry {
                  store_unverified_attestations",
             ));
         }
-        for blob in manifest.blobs.iter().filter(|blob| blob.digest.as_str() != EMPTY_CONFIG_SHA256) {
-            let json = self.short_blob(repository_id, blob.digest.as_str()).await?;
-            if !json.is_some_and(|json| is_about(&json, &file)) {
-                return Err(invalid(format!("blob {} is not an attestation of its subject", blob.digest)));
-            }
+        let mut layers = manifest
+            .blobs
+            .iter()
+            .map(|blob| blob.digest.as_str())
+            .filter(|blob| *blob != EMPTY_CONFIG_SHA256);
+        let (Some(layer), None) = (layers.next(), layers.next()) else {
+            return Err(invalid("an attestation is the one layer of its manifest, over the empty config"));
+        };
+        let json = self.short_blob(repository_id, layer).await?;
+        if !json.is_some_and(|json| is_about(&json, &file)) {
+            return Err(invalid(format!("blob {layer} is not an attestation of its subject")));
         }
         if file.attestations >= MOST_ATTESTATIONS {
             return Err(invalid(format!("'{}' has {MOST_ATTESTATIONS} attestations already", file.filename)));
