@@ -48,9 +48,9 @@ const TOOLS: &str = "LARDER_TEST_TOOLS";
 /// processor time and memory.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Larder's program, built with `--release`.
-    #[arg(long, value_name = "PROGRAM", default_value = "target/release/larder")]
-    larder: PathBuf,
+    /// Larder's program, built with `--release`; when not given, the one built beside this one.
+    #[arg(long, value_name = "PROGRAM")]
+    larder: Option<PathBuf>,
     /// The peer's program.
     #[arg(long, value_name = "PROGRAM", default_value = "docker-registry")]
     peer: PathBuf,
@@ -115,7 +115,7 @@ impl Plan {
         };
         Ok(Self {
             programs: Programs {
-                larder: absolute(&arguments.larder)?,
+                larder: larder(arguments.larder.as_deref())?,
                 distribution: absolute(&arguments.peer)?,
                 pypiserver: tool(arguments.pypiserver.as_deref(), "pypiserver", "pypi-server")?,
                 devpi: tool(arguments.devpi.as_deref(), "devpi", "devpi-server")?,
@@ -159,6 +159,16 @@ fn tool(named: Option<&Path>, environment: &str, program: &str) -> anyhow::Resul
     let found = std::env::var_os(TOOLS)
         .map(|tools| Path::new(&tools).join("python").join(environment).join("bin").join(program));
     absolute(named.map_or_else(|| found.unwrap_or_else(|| program.into()), Path::to_owned).as_path())
+}
+
+/// The program that is measured.
+fn larder(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    if let Some(named) = named {
+        return absolute(named);
+    }
+    let this =
+        std::env::current_exe().context("cannot tell where this program is; name the other with --larder")?;
+    Ok(this.with_file_name("larder"))
 }
 
 /// The servers run in directories of their own, where a relative path would name something else. A bare name is

@@ -49,6 +49,9 @@ pub(crate) async fn run(opened: &Opened, settings: &Settings) -> anyhow::Result<
     writeln!(out, "  docker login {listen} -u {ADMINISTRATOR}")?;
     if let (Some(organization), Some(registry)) = (&organization, &registry) {
         writeln!(out, "  docker push {listen}/{organization}/{registry}/<repository>:<tag>")?;
+        let scheme = if settings.server.tls().is_some() { "https" } else { "http" };
+        let index = format!("{scheme}://{listen}/api/v1/{organization}/{registry}/python");
+        writeln!(out, "  twine upload --repository-url {index} -u {ADMINISTRATOR} dist/*")?;
     }
     out.flush()?;
     drop(out);

@@ -42,6 +42,7 @@ fn the_first_start_shows_a_password_once_and_never_in_the_log() {
     assert!(stdout.contains("Sign in as user admin"), "{stdout}");
     assert!(stdout.contains(&format!("docker login {address} -u admin")), "{stdout}");
     assert!(stdout.contains(&format!("docker push {address}/demo/main/<repository>:<tag>")), "{stdout}");
+    assert!(stdout.contains(&format!("http://{address}/api/v1/demo/main/python")), "{stdout}");
     let api = admin(&address, password);
     let registry =
         api.manage("GET", "/organizations/demo/registries/main", &serde_json::Value::Null).expect(&[200]);
@@ -99,6 +100,7 @@ fn what_the_first_start_creates_can_be_named_or_left_out() {
         assert_eq!(found, expected);
         let (stdout, _) = end(server);
         assert_eq!(stdout.contains("docker push"), expected.contains('/'), "{stdout}");
+        assert_eq!(stdout.contains("twine upload"), expected.contains('/'), "{stdout}");
     }
 }
 
