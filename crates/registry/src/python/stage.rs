@@ -30,13 +30,6 @@ pub struct StagedFile {
     pub(super) finished: Finished,
 }
 
-impl StagedFile {
-    /// Its length in bytes.
-    pub fn size(&self) -> u64 {
-        self.finished.size
-    }
-}
-
 impl Registry {
     /// Takes in the content of a file while it is hashed in every way that uploads are checked by. What comes of
     /// it is told to [`python_publish`](Self::python_publish) or [`python_discard`](Self::python_discard);
