@@ -176,7 +176,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_opening_takes_up_the_same_key() {
-        let (db, _folder) = db::testing::temporary();
+        let (db, _folder) = db::testing::temporary().await;
         let clock = Clock::manual(Timestamp::from_millis(1_000_000));
         let first = open(&db, &clock).await.signing().id.clone();
         assert_eq!(open(&db, &clock).await.signing().id, first);
@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_thirty_days_a_new_key_signs_and_the_old_one_verifies_for_a_while() {
-        let (db, _folder) = db::testing::temporary();
+        let (db, _folder) = db::testing::temporary().await;
         let clock = Clock::manual(Timestamp::from_millis(1_000_000));
         let ring = open(&db, &clock).await;
         let old = ring.signing().id.clone();
@@ -204,7 +204,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_of_another_replica_is_found_at_most_once_a_second() {
-        let (db, _folder) = db::testing::temporary();
+        let (db, _folder) = db::testing::temporary().await;
         let clock = Clock::manual(Timestamp::from_millis(1_000_000));
         let ours = open(&db, &clock).await;
         assert!(ours.verifying("unknown").await.unwrap().is_none());

@@ -17,15 +17,15 @@ pub(crate) struct Setup {
     pub(crate) auth: Auth,
     pub(crate) clock: Clock,
     pub(crate) db: Db,
-    _folder: tempfile::TempDir,
+    _database: db::testing::Guard,
 }
 
 pub(crate) async fn setup() -> Setup {
-    let (db, folder) = db::testing::temporary();
+    let (db, database) = db::testing::temporary().await;
     let clock = Clock::manual(Timestamp::from_millis(1_800_000_000_123));
     let settings = Settings { password_cost: CHEAP, ..Settings::default() };
     let auth = Auth::open(db.clone(), clock.clone(), settings).await.unwrap();
-    Setup { auth, clock, db, _folder: folder }
+    Setup { auth, clock, db, _database: database }
 }
 
 pub(crate) fn new_user(username: &str) -> NewUser {

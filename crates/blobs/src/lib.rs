@@ -1,11 +1,11 @@
-//! The bytes: staged uploads, verified content, range reads, on a local disk.
+//! The bytes: staged uploads, verified content, range reads, on a local disk or in a bucket.
 //!
-//! A [`Store`] keeps objects. An object is a file under a random [`ObjectKey`]; which digest it has, who may
+//! A [`Store`] keeps objects. An object lies under a random [`ObjectKey`]; which digest it has, who may
 //! see it and whether it is still wanted is known to the database alone. Because the name is never the digest,
 //! finishing an upload moves nothing, and deleting an object can never hit a later upload of the same content.
 //!
 //! - **Write**: [`Store::stage`] takes the right to write one object, [`Staged::append`] streams a body into it
-//!   while a [`ContentHash`] runs over the bytes, [`Staged::sync`] makes it survive a power failure.
+//!   while a [`ContentHash`] runs over the bytes, [`Staged::keep`] and [`Staged::seal`] make it last.
 //! - **Read**: [`Store::read`] gives a [`Reader`], a stream of pieces in bounded memory.
 //! - **Look after**: [`Store::delete`], [`Store::verify`], [`Store::list`], [`Store::probe`].
 //!
@@ -25,22 +25,29 @@ macro_rules! crash_point {
     ($name:literal) => {};
 }
 
+mod append;
 mod blocking;
+mod disk;
+mod error;
+mod file;
 mod hash;
+mod identity;
 mod key;
-mod list;
-mod open;
-mod page_cache;
-mod probe;
-mod read;
-mod stage;
+mod listing;
+mod options;
+mod reader;
+mod staged;
+mod state;
 mod store;
 
+pub use append::{AppendLimits, AppendOutcome, Appended};
+pub use error::{OpenError, ProbeError, ReadError, StageError, SyncError};
+pub use file::{FileName, ParseFileNameError, StoredFile};
 pub use hash::{ContentHash, Finished, HashStateError, Hashes};
 pub use key::{ObjectKey, ParseObjectKeyError};
-pub use list::{ListedObject, Listing};
-pub use open::{Durability, OpenError, Options};
-pub use probe::ProbeError;
-pub use read::{ReadError, Reader};
-pub use stage::{AppendLimits, AppendOutcome, Appended, StageError, Staged, SyncError};
+pub use listing::{ListedObject, Listing};
+pub use options::{Durability, Location, Options};
+pub use reader::Reader;
+pub use staged::Staged;
+pub use state::StagedState;
 pub use store::{ReadSeek, Store};

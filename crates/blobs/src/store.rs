@@ -1,90 +1,118 @@
-//! The store itself, and what is done to an object as a whole.
+//! The store: one face for a local disk and for a bucket.
 
-use std::fs::File;
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::time::Duration;
 
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, statat, unlinkat};
-use rustix::io::Errno;
-
-use crate::blocking::blocking;
-use crate::page_cache::{PageCache, ReadPlan, advise};
-use crate::read::ReadError;
-use crate::{ContentHash, Durability, Finished, Hashes, ObjectKey};
-
-/// The folder of all objects, inside the root folder.
-pub(crate) const OBJECTS: &str = "objects";
-/// How much is read into memory at once.
-pub(crate) const PIECE: usize = 256 * 1024;
-/// How many pieces are hashed in one task of the blocking pool, so that an abandoned hash ends soon.
-const PIECES_A_TASK: usize = 32;
+use crate::disk::Disk;
+use crate::{
+    FileName, Finished, Hashes, Listing, Location, ObjectKey, OpenError, Options, ProbeError, ReadError,
+    Reader, StageError, Staged, StagedState, StoredFile, listing, reader, staged,
+};
 
 /// What an object is read back and forth through.
 pub trait ReadSeek: io::Read + io::Seek {}
 
 impl<T: io::Read + io::Seek> ReadSeek for T {}
 
-/// A blob store in a folder of a local disk. Clones share it.
+/// A blob store. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Store {
-    pub(crate) inner: Arc<Inner>,
-}
+pub struct Store(Backend);
 
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) root_path: PathBuf,
-    pub(crate) objects: File,
-    pub(crate) durability: Durability,
-    pub(crate) page_cache: PageCache,
-    /// For each of the 256 folders, whether this process has made its name durable.
-    folder_names_durable: [AtomicBool; 256],
-    /// Held, never read: closing it ends the lock.
-    _lock: Option<File>,
+#[derive(Debug, Clone)]
+enum Backend {
+    Disk(Disk),
 }
 
 impl Store {
-    pub(crate) fn new(root_path: PathBuf, objects: File, durability: Durability, lock: Option<File>) -> Self {
-        let inner = Inner {
-            root_path,
-            objects,
-            durability,
-            page_cache: PageCache::default(),
-            folder_names_durable: [const { AtomicBool::new(false) }; 256],
-            _lock: lock,
-        };
-        Self { inner: Arc::new(inner) }
+    /// Opens the store for serving, creating what is missing. A folder of a disk is locked for the life of the
+    /// last clone; a bucket may be used by any number of servers, and is checked with a small object first.
+    pub async fn open(options: &Options) -> Result<Self, OpenError> {
+        match &options.location {
+            Location::Disk(root) => {
+                let (root, durability) = (root.clone(), options.durability);
+                let disk = waiting(move || Disk::open(&root, durability)).await?;
+                Ok(Self(Backend::Disk(disk)))
+            }
+            Location::Url(url) => Err(OpenError::Bucket(format!("storage.url {url} cannot be used yet"))),
+        }
     }
 
-    /// The length of an object in bytes, or `None` if there is none.
+    /// Opens a store that a server may be serving at the same time: for checks and maintenance from a second
+    /// process. Creates nothing and does not lock; single objects are still written by one writer only.
+    pub async fn attach(options: &Options) -> Result<Self, OpenError> {
+        match &options.location {
+            Location::Disk(root) => {
+                let (root, durability) = (root.clone(), options.durability);
+                let disk = waiting(move || Disk::attach(&root, durability)).await?;
+                Ok(Self(Backend::Disk(disk)))
+            }
+            Location::Url(url) => Err(OpenError::Bucket(format!("storage.url {url} cannot be used yet"))),
+        }
+    }
+
+    /// Whether several servers may use the store at once.
+    pub fn is_shared(&self) -> bool {
+        match &self.0 {
+            Backend::Disk(_) => false,
+        }
+    }
+
+    /// The text that tells this store from every other, made once and kept in the store itself.
+    pub async fn identity(&self) -> io::Result<String> {
+        match &self.0 {
+            Backend::Disk(disk) => disk.identity().await,
+        }
+    }
+
+    /// Takes the right to write the object from the state on that an earlier [`Staged::keep`] gave; the state of
+    /// an object that is only begun is the empty one.
+    pub async fn stage(&self, key: &ObjectKey, state: &StagedState) -> Result<Staged, StageError> {
+        match &self.0 {
+            // The file itself says how far it has come.
+            Backend::Disk(disk) => {
+                let _ = state;
+                disk.stage(key).await.map(|staged| Staged(staged::Kind::Disk(staged)))
+            }
+        }
+    }
+
+    /// Throws away an object with all that its uploads have left, however far they came. May be repeated.
+    pub async fn discard(&self, key: &ObjectKey, state: &StagedState) -> io::Result<()> {
+        match &self.0 {
+            Backend::Disk(disk) => {
+                let _ = state;
+                disk.delete(key).await.map(|_| ())
+            }
+        }
+    }
+
+    /// The length of a finished object in bytes, or `None` if there is none.
     pub async fn size(&self, key: &ObjectKey) -> io::Result<Option<u64>> {
-        let (inner, path) = (Arc::clone(&self.inner), key.path());
-        blocking(move || match statat(&inner.objects, &path, AtFlags::empty()) {
-            Ok(status) => Ok(Some(size_of(&status))),
-            Err(Errno::NOENT) => Ok(None),
-            Err(error) => Err(error.into()),
-        })
-        .await
+        match &self.0 {
+            Backend::Disk(disk) => disk.size(key).await,
+        }
     }
 
-    /// Deletes an object. `false`: there was none, which is no error, so a deletion may be repeated.
+    /// Deletes an object. `false`: there was none, as far as the store tells, which is no error, so a deletion
+    /// may be repeated. What an unfinished upload left in a bucket stays; see [`discard`](Self::discard).
     ///
-    /// Readers that have the object open read on to its end. The deletion is not synced: should a power failure
-    /// bring the object back, it is one that no row names, and [`list`](Self::list) shows it.
+    /// On a disk, readers that have the object open read on to its end, and the deletion is not synced: should a
+    /// power failure bring the object back, it is one that no row names, and [`list`](Self::list) shows it.
     pub async fn delete(&self, key: &ObjectKey) -> io::Result<bool> {
-        let (inner, path) = (Arc::clone(&self.inner), key.path());
-        blocking(move || {
-            crash_point!("blobs::before_delete");
-            let deleted = match unlinkat(&inner.objects, &path, AtFlags::empty()) {
-                Ok(()) => true,
-                Err(Errno::NOENT) => false,
-                Err(error) => return Err(error.into()),
-            };
-            crash_point!("blobs::after_delete");
-            Ok(deleted)
-        })
-        .await
+        match &self.0 {
+            Backend::Disk(disk) => disk.delete(key).await,
+        }
+    }
+
+    /// Opens `length` bytes of an object, from offset `first` on. Fails right away when the object does not
+    /// reach that far, before anybody has been promised the bytes.
+    pub async fn read(&self, key: &ObjectKey, first: u64, length: u64) -> Result<Reader, ReadError> {
+        match &self.0 {
+            Backend::Disk(disk) => {
+                disk.read(key, first, length).await.map(|reader| Reader(reader::Kind::Disk(reader)))
+            }
+        }
     }
 
     /// Lets `look` read an object back and forth, off the asynchronous threads. It gets the object and its length
@@ -94,123 +122,92 @@ impl Store {
         key: &ObjectKey,
         look: impl FnOnce(&mut dyn ReadSeek, u64) -> T + Send + 'static,
     ) -> Result<T, ReadError> {
-        let (inner, path) = (Arc::clone(&self.inner), key.path());
-        blocking(move || {
-            let mut file = inner.open_object(&path)?;
-            let length = file.metadata()?.len();
-            Ok(look(&mut file, length))
-        })
-        .await
-        .map_err(ReadError::from_open)
+        match &self.0 {
+            Backend::Disk(disk) => disk.inspect(key, look).await,
+        }
     }
 
-    /// Reads an object from start to end and says what it is. Asks the kernel not to keep it in memory for that,
-    /// so that checking everything does not push out what is being pulled.
+    /// Reads an object from start to end and says what it is. A disk's kernel is asked not to keep it in memory
+    /// for that, so that checking everything does not push out what is being pulled.
     pub async fn verify(&self, key: &ObjectKey, hashes: Hashes) -> Result<Finished, ReadError> {
-        let (inner, path) = (Arc::clone(&self.inner), key.path());
-        let (file, length) = blocking(move || {
-            let file = inner.open_object(&path)?;
-            advise(&file, 0, 0, ReadPlan::Once);
-            let length = file.metadata()?.len();
-            Ok((file, length))
-        })
-        .await
-        .map_err(ReadError::from_open)?;
-        let hash = hash_prefix(Arc::new(file), length, hashes).await.map_err(ReadError::Io)?;
-        Ok(hash.finish())
-    }
-
-    /// How many bytes can still be written.
-    pub async fn free_bytes(&self) -> io::Result<u64> {
-        let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            let status = rustix::fs::fstatvfs(&inner.objects)?;
-            Ok(status.f_bavail.saturating_mul(status.f_frsize))
-        })
-        .await
-    }
-}
-
-impl Inner {
-    /// Opens an object for reading; may wait for the disk.
-    pub(crate) fn open_object(&self, path: &str) -> io::Result<File> {
-        Ok(openat(&self.objects, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
-    }
-
-    /// Opens an object for writing, creating it and the folder it lies in; may wait for the disk.
-    pub(crate) fn create_object(&self, key: &ObjectKey) -> io::Result<File> {
-        let path = key.path();
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC;
-        let open = || openat(&self.objects, &path, flags, Mode::RUSR | Mode::WUSR);
-        let opened = match open() {
-            Err(Errno::NOENT) => {
-                match mkdirat(&self.objects, key.folder(), Mode::RWXU) {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(error) => return Err(error.into()),
-                }
-                self.folder_names_durable[key.folder_index()].store(false, Ordering::Relaxed);
-                open()
-            }
-            opened => opened,
-        };
-        Ok(opened?.into())
-    }
-
-    /// Whether `file` is what lies under the key now.
-    pub(crate) fn is_current(&self, key: &ObjectKey, file: &File) -> io::Result<bool> {
-        let held = rustix::fs::fstat(file)?;
-        match statat(&self.objects, key.path(), AtFlags::empty()) {
-            Ok(named) => Ok((held.st_dev, held.st_ino) == (named.st_dev, named.st_ino)),
-            Err(Errno::NOENT) => Ok(false),
-            Err(error) => Err(error.into()),
+        match &self.0 {
+            Backend::Disk(disk) => disk.verify(key, hashes).await,
         }
     }
 
-    /// Makes the name of an object durable: its entry in its folder, and the entry of that folder.
-    pub(crate) fn sync_name(&self, key: &ObjectKey) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = openat(&self.objects, key.folder(), flags, Mode::empty())?;
-        rustix::fs::fsync(folder)?;
-        // Another process or an earlier run may have made the folder and died before syncing it, so the first
-        // object of each folder syncs the entry whoever made it.
-        let durable = &self.folder_names_durable[key.folder_index()];
-        if !durable.load(Ordering::Relaxed) {
-            self.objects.sync_all()?;
-            durable.store(true, Ordering::Relaxed);
+    /// Walks through all objects in no particular order. This reads the whole store: for the scrubber alone,
+    /// never for a request. Objects that come or go meanwhile may or may not be shown.
+    pub fn list(&self) -> Listing {
+        match &self.0 {
+            Backend::Disk(disk) => Listing(listing::Kind::Disk(disk.list())),
         }
-        Ok(())
     }
-}
 
-/// The size in a file's status, which the kernel never reports as negative.
-pub(crate) fn size_of(status: &rustix::fs::Stat) -> u64 {
-    u64::try_from(status.st_size).unwrap_or_default()
-}
+    /// Writes and deletes a small object, to find out whether the store can take content.
+    pub async fn probe(&self) -> Result<(), ProbeError> {
+        match &self.0 {
+            Backend::Disk(disk) => disk.probe().await,
+        }
+    }
 
-/// Hashes the first `length` bytes of a file on the blocking pool. A shorter file is an error.
-pub(crate) async fn hash_prefix(file: Arc<File>, length: u64, hashes: Hashes) -> io::Result<ContentHash> {
-    let mut hash = ContentHash::new(hashes);
-    let mut buffer = vec![0; piece_length(length)];
-    while hash.len() < length {
-        let file = Arc::clone(&file);
-        (hash, buffer) = blocking(move || {
-            for _ in 0..PIECES_A_TASK {
-                let wanted = piece_length(length - hash.len());
-                if wanted == 0 {
-                    break;
-                }
-                let piece = &mut buffer[..wanted];
-                std::os::unix::fs::FileExt::read_exact_at(&*file, piece, hash.len())?;
-                hash.update(piece);
+    /// How many bytes can still be written, where the store has a known end.
+    pub async fn free_bytes(&self) -> io::Result<Option<u64>> {
+        match &self.0 {
+            Backend::Disk(disk) => disk.free_bytes().await.map(Some),
+        }
+    }
+
+    /// An address that gives the object to whoever asks for it within `lifetime`, without any credentials.
+    /// `None`: the store has no such thing. Whether the object exists is not looked up.
+    pub async fn presign(&self, key: &ObjectKey, lifetime: Duration) -> io::Result<Option<String>> {
+        match &self.0 {
+            Backend::Disk(_) => {
+                let _ = (key, lifetime);
+                Ok(None)
             }
-            Ok((hash, buffer))
-        })
-        .await?;
+        }
     }
-    Ok(hash)
+
+    /// Stores a copy of the file at `source` under a name, in place of what was there. It appears whole and
+    /// durable, or not at all.
+    pub async fn file_write(&self, name: &FileName, source: &Path) -> io::Result<()> {
+        match &self.0 {
+            Backend::Disk(disk) => disk.file_write(name, source).await,
+        }
+    }
+
+    /// Opens a file from start to end.
+    pub async fn file_read(&self, name: &FileName) -> Result<Reader, ReadError> {
+        match &self.0 {
+            Backend::Disk(disk) => {
+                disk.file_read(name).await.map(|reader| Reader(reader::Kind::Disk(reader)))
+            }
+        }
+    }
+
+    /// The files in a folder, such as `snapshots`, by name. An unknown folder is an empty one.
+    pub async fn files(&self, folder: &str) -> io::Result<Vec<StoredFile>> {
+        if !crate::file::is_segment(folder) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, crate::ParseFileNameError));
+        }
+        match &self.0 {
+            Backend::Disk(disk) => disk.files(folder).await,
+        }
+    }
+
+    /// Deletes a file. `false`: there was none.
+    pub async fn file_delete(&self, name: &FileName) -> io::Result<bool> {
+        match &self.0 {
+            Backend::Disk(disk) => disk.file_delete(name).await,
+        }
+    }
 }
 
-/// The length of the next piece when `remaining` bytes are left.
-pub(crate) fn piece_length(remaining: u64) -> usize {
-    usize::try_from(remaining).map_or(PIECE, |remaining| remaining.min(PIECE))
+/// Runs the opening of a folder, which waits for the disk, off the asynchronous threads.
+async fn waiting(open: impl FnOnce() -> Result<Disk, OpenError> + Send + 'static) -> Result<Disk, OpenError> {
+    match tokio::task::spawn_blocking(open).await {
+        Ok(opened) => opened,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(OpenError::Bucket("the server is shutting down".to_owned())),
+    }
 }

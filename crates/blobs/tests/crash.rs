@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use blobs::{AppendLimits, ContentHash, Durability, Finished, Hashes, ObjectKey, Options, Store};
+use blobs::{
+    AppendLimits, ContentHash, Durability, Finished, Hashes, Location, ObjectKey, Options, StagedState, Store,
+};
 use bytes::Bytes;
 use futures_util::stream::iter;
 
@@ -20,16 +22,17 @@ fn key() -> ObjectKey {
 }
 
 async fn upload(store: &Store) -> Finished {
-    let mut staged = store.stage(&key()).await.expect("nobody else writes the object");
+    let mut staged =
+        store.stage(&key(), &StagedState::default()).await.expect("nobody else writes the object");
     let limits = AppendLimits { length: None, idle: Duration::from_secs(5) };
     let body = iter([Ok::<_, Infallible>(Bytes::from(vec![5; 600_000]))]);
     let appended = staged.append(ContentHash::new(Hashes::Sha256), limits, body).await;
-    staged.sync().await.expect("the disk works");
+    staged.seal().await.expect("the disk works");
     appended.hash.finish()
 }
 
 fn options(root: impl AsRef<Path>) -> Options {
-    Options { root: root.as_ref().to_owned(), durability: Durability::Durable }
+    Options { location: Location::Disk(root.as_ref().to_owned()), durability: Durability::Durable }
 }
 
 /// What the process that dies does; started by the test below.
@@ -37,7 +40,7 @@ fn options(root: impl AsRef<Path>) -> Options {
 #[ignore = "runs in a process of its own"]
 async fn victim() {
     let _scenario = fail::FailScenario::setup();
-    let store = Store::open(&options(std::env::var_os(ROOT).unwrap())).unwrap();
+    let store = Store::open(&options(std::env::var_os(ROOT).unwrap())).await.unwrap();
     upload(&store).await;
     store.delete(&key()).await.unwrap();
 }
@@ -64,7 +67,7 @@ async fn i3_the_next_process_goes_on_after_a_crash_anywhere() {
         assert_eq!(died.status.signal(), Some(SIGABRT), "{point}: {died:?}");
 
         // Neither the lock of the store nor that of the object outlives the process.
-        let store = Store::open(&options(folder.path())).unwrap();
+        let store = Store::open(&options(folder.path())).await.unwrap();
         let found = store.verify(&key(), Hashes::Sha256).await.ok();
         let finished = upload(&store).await;
         if let Some(whole) = whole {

@@ -3,7 +3,7 @@
 use crate::Error;
 
 /// A value bound to a statement's parameter or read from a column: the types that SQLite and PostgreSQL share.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Value {
     /// SQL `NULL`.
     Null,
@@ -60,56 +60,117 @@ macro_rules! params {
 }
 
 /// One row of a result; columns are read by position.
-pub struct Row<'a>(pub(crate) &'a rusqlite::Row<'a>);
+pub struct Row<'a>(pub(crate) Source<'a>);
+
+/// Where a row lies.
+pub(crate) enum Source<'a> {
+    Sqlite(&'a rusqlite::Row<'a>),
+    Postgres(&'a tokio_postgres::Row),
+    /// A row that was remembered.
+    Kept(&'a [Value]),
+}
 
 impl Row<'_> {
     /// The column at `index`, counted from 0.
     pub fn get<T: FromColumn>(&self, index: usize) -> Result<T, Error> {
-        let column = self.0.get_ref(index).map_err(Error::from_sqlite)?;
-        T::from_column(column).ok_or(Error::UnexpectedType { index })
+        T::from_column(self.column(index)?).ok_or(Error::UnexpectedType { index })
+    }
+
+    fn column(&self, index: usize) -> Result<Column<'_>, Error> {
+        use rusqlite::types::ValueRef;
+        let unexpected = || Error::UnexpectedType { index };
+        Ok(match &self.0 {
+            Source::Sqlite(row) => match row.get_ref(index).map_err(Error::from_sqlite)? {
+                ValueRef::Null => Column::Null,
+                ValueRef::Integer(value) => Column::Integer(value),
+                ValueRef::Text(text) => Column::Text(std::str::from_utf8(text).map_err(|_| unexpected())?),
+                ValueRef::Blob(bytes) => Column::Bytes(bytes),
+                ValueRef::Real(_) => return Err(unexpected()),
+            },
+            Source::Postgres(row) => row.try_get(index).map_err(|_| unexpected())?,
+            Source::Kept(values) => match values.get(index).ok_or_else(unexpected)? {
+                Value::Null => Column::Null,
+                Value::Integer(value) => Column::Integer(*value),
+                Value::Text(text) => Column::Text(text),
+                Value::Bytes(bytes) => Column::Bytes(bytes),
+            },
+        })
+    }
+}
+
+/// One column of a row, in the types that both engines share.
+#[derive(Clone, Copy, Debug)]
+pub enum Column<'a> {
+    /// SQL `NULL`.
+    Null,
+    /// An integer, or a truth value as 0 or 1.
+    Integer(i64),
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Bytes.
+    Bytes(&'a [u8]),
+}
+
+impl Column<'_> {
+    pub(crate) fn to_value(self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Integer(value) => Value::Integer(value),
+            Self::Text(text) => Value::Text(text.to_owned()),
+            Self::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+        }
     }
 }
 
 /// A type that one column can be read into.
 pub trait FromColumn: Sized {
-    #[doc(hidden)]
-    fn from_column(column: rusqlite::types::ValueRef<'_>) -> Option<Self>;
+    /// Reads the column; `None` when it holds another type.
+    fn from_column(column: Column<'_>) -> Option<Self>;
 }
 
 impl FromColumn for i64 {
-    fn from_column(column: rusqlite::types::ValueRef<'_>) -> Option<Self> {
-        column.as_i64().ok()
+    fn from_column(column: Column<'_>) -> Option<Self> {
+        match column {
+            Column::Integer(value) => Some(value),
+            _ => None,
+        }
     }
 }
 
 impl FromColumn for u64 {
-    fn from_column(column: rusqlite::types::ValueRef<'_>) -> Option<Self> {
-        column.as_i64().ok().and_then(|value| u64::try_from(value).ok())
+    fn from_column(column: Column<'_>) -> Option<Self> {
+        i64::from_column(column).and_then(|value| u64::try_from(value).ok())
     }
 }
 
 impl FromColumn for bool {
-    fn from_column(column: rusqlite::types::ValueRef<'_>) -> Option<Self> {
-        column.as_i64().ok().map(|value| value != 0)
+    fn from_column(column: Column<'_>) -> Option<Self> {
+        i64::from_column(column).map(|value| value != 0)
     }
 }
 
 impl FromColumn for String {
-    fn from_column(column: rusqlite::types::ValueRef<'_>) -> Option<Self> {
-        column.as_str().ok().map(str::to_owned)
+    fn from_column(column: Column<'_>) -> Option<Self> {
+        match column {
+            Column::Text(text) => Some(text.to_owned()),
+            _ => None,
+        }
     }
 }
 
 impl FromColumn for Vec<u8> {
-    fn from_column(column: rusqlite::types::ValueRef<'_>) -> Option<Self> {
-        column.as_blob().ok().map(<[u8]>::to_vec)
+    fn from_column(column: Column<'_>) -> Option<Self> {
+        match column {
+            Column::Bytes(bytes) => Some(bytes.to_vec()),
+            _ => None,
+        }
     }
 }
 
 impl<T: FromColumn> FromColumn for Option<T> {
-    fn from_column(column: rusqlite::types::ValueRef<'_>) -> Option<Self> {
+    fn from_column(column: Column<'_>) -> Option<Self> {
         match column {
-            rusqlite::types::ValueRef::Null => Some(None),
+            Column::Null => Some(None),
             other => T::from_column(other).map(Some),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use db::{Db, Durability, Error, Options, params, testing};
+use db::{Db, Durability, Error, params, testing};
 
 async fn user_create(db: &Db, username: &'static str) -> Result<i64, Error> {
     db.write(Durability::Durable, move |transaction| {
@@ -28,14 +28,14 @@ async fn user_exists(db: &Db, username: &str) -> bool {
 
 #[tokio::test]
 async fn a_write_is_seen_by_the_read_after_it() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     user_create(&db, "ada").await.expect("created");
     assert!(user_exists(&db, "ada").await);
 }
 
 #[tokio::test]
 async fn i2_an_error_rolls_back_everything_of_its_write_and_nothing_else() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     let failing = db.write::<(), Error, _>(Durability::Durable, |transaction| {
         Box::pin(async move {
             transaction
@@ -56,7 +56,7 @@ async fn i2_an_error_rolls_back_everything_of_its_write_and_nothing_else() {
 
 #[tokio::test]
 async fn a_panic_in_a_write_harms_only_its_caller() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     let panicking = db.write::<(), Error, _>(Durability::Durable, |_| panic!("on purpose"));
     let (panicked, worked) = tokio::join!(panicking, user_create(&db, "ada"));
     assert!(matches!(panicked, Err(Error::Closed)));
@@ -66,7 +66,11 @@ async fn a_panic_in_a_write_harms_only_its_caller() {
 
 #[tokio::test]
 async fn i3_writers_that_wait_share_a_commit() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
+    if db.is_shared() {
+        // There the server's own commits are shared.
+        return;
+    }
     let before = db.commits();
     // The first write holds the writer up while the others queue.
     let slow = db.write::<(), Error, _>(Durability::Durable, |_| {
@@ -85,7 +89,7 @@ async fn i3_writers_that_wait_share_a_commit() {
 
 #[tokio::test]
 async fn a_write_whose_caller_went_away_is_done_or_not_done() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     for wait_micros in [0, 10, 50, 200, 1000] {
         let name: &'static str = Box::leak(format!("user{wait_micros}").into_boxed_str());
         let _ = tokio::time::timeout(Duration::from_micros(wait_micros), user_create(&db, name)).await;
@@ -102,7 +106,7 @@ async fn a_write_whose_caller_went_away_is_done_or_not_done() {
 
 #[tokio::test]
 async fn unique_and_foreign_keys_have_their_own_errors() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     user_create(&db, "ada").await.expect("created");
     assert!(user_create(&db, "ada").await.expect_err("taken").is_unique_violation());
     let orphan = db
@@ -123,7 +127,7 @@ async fn unique_and_foreign_keys_have_their_own_errors() {
 
 #[tokio::test]
 async fn values_come_back_as_they_went_in() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     let row: (i64, String, Vec<u8>, Option<i64>, bool) = db
         .one("SELECT $1, $2, $3, $4, $5", params![-7_i64, "tä g", vec![0_u8, 255], None::<i64>, true])
         .await
@@ -133,7 +137,7 @@ async fn values_come_back_as_they_went_in() {
 
 #[tokio::test]
 async fn names_are_ordered_by_bytes() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     for name in ["b", "a-b", "a.b", "a_b", "B", "ab"] {
         user_create(&db, name).await.expect("created");
     }
@@ -147,19 +151,19 @@ async fn names_are_ordered_by_bytes() {
 #[tokio::test]
 #[should_panic(expected = "no index that serves it")]
 async fn i7_a_read_that_walks_a_table_is_refused_in_debug_builds() {
-    let (db, _folder) = testing::temporary();
+    let (db, _folder) = testing::temporary().await;
     let _ = db.opt::<(i64,)>("SELECT id FROM users WHERE email = $1", params!["x"]).await;
 }
 
 #[tokio::test]
 async fn a_database_of_a_newer_program_is_refused() {
-    let (db, folder) = testing::temporary();
+    let (db, folder) = testing::temporary().await;
     db.write::<u64, Error, _>(Durability::Durable, |transaction| {
         Box::pin(async move {
             transaction
                 .exec(
-                    "INSERT INTO larder_schema (version, name, checksum) VALUES ($1, $2, $3)",
-                    params![9999_i64, "x", "y"],
+                    "INSERT INTO larder_schema (version, name, checksum, needs) VALUES ($1, $2, $3, $4)",
+                    params![9999_i64, "x", "y", 9999_i64],
                 )
                 .await
         })
@@ -167,17 +171,15 @@ async fn a_database_of_a_newer_program_is_refused() {
     .await
     .expect("written");
     drop(db);
-    let path = folder.path().join("larder.db");
-    let error = Db::open(Options { path, durability: Durability::Durable }).err().expect("refused");
+    let error = Db::open(folder.options()).await.err().expect("refused");
     assert!(matches!(error, Error::SchemaTooNew { found: 9999, .. }), "{error}");
 }
 
 #[tokio::test]
 async fn opening_twice_applies_migrations_once() {
-    let (db, folder) = testing::temporary();
+    let (db, folder) = testing::temporary().await;
     user_create(&db, "ada").await.expect("created");
     drop(db);
-    let path = folder.path().join("larder.db");
-    let db = Db::open(Options { path, durability: Durability::Durable }).expect("opens again");
+    let db = Db::open(folder.options()).await.expect("opens again");
     assert!(user_exists(&db, "ada").await);
 }

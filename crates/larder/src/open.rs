@@ -18,30 +18,37 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// For the one server that a data folder has: a second one is refused.
+    /// For serving. A data folder has one server, and a second one is refused; over a bucket there may be any
+    /// number.
     pub(crate) async fn for_serving(settings: &Settings) -> anyhow::Result<Self> {
         let folder = &settings.storage.data_dir;
-        std::fs::create_dir_all(folder).with_context(|| {
-            format!("cannot create the data folder {}; check its permissions", folder.display())
-        })?;
-        let blobs = Store::open(&settings.blob_options()).context("cannot open the storage")?;
-        Self::wire(settings, blobs).await
+        if settings.uses_data_dir() {
+            std::fs::create_dir_all(folder).with_context(|| {
+                format!("cannot create the data folder {}; check its permissions", folder.display())
+            })?;
+        }
+        let blobs = Store::open(&settings.blob_options()).await.context("cannot open the storage")?;
+        let opened = Self::wire(settings, blobs).await?;
+        opened.registry.store_claim().await?;
+        Ok(opened)
     }
 
-    /// For a command that runs once, whether or not a server runs on the same folder.
+    /// For a command that runs once, whether or not a server runs on the same data.
     pub(crate) async fn beside_server(settings: &Settings) -> anyhow::Result<Self> {
-        let blobs = Store::attach(&settings.blob_options()).with_context(|| {
-            format!(
-                "there is no data in {}; name the folder with --data-dir",
-                settings.storage.data_dir.display()
-            )
+        let blobs = Store::attach(&settings.blob_options()).await.with_context(|| {
+            if settings.uses_data_dir() {
+                let folder = settings.storage.data_dir.display();
+                format!("there is no data in {folder}; name the folder with --data-dir")
+            } else {
+                "cannot open the storage".to_owned()
+            }
         })?;
         Self::wire(settings, blobs).await
     }
 
     async fn wire(settings: &Settings, blobs: Store) -> anyhow::Result<Self> {
         let clock = Clock::system();
-        let db = Db::open(settings.database_options()).context("cannot open the database")?;
+        let db = Db::open(settings.database_options()?).await.context("cannot open the database")?;
         let auth = Auth::open(db.clone(), clock.clone(), settings.auth.settings())
             .await
             .context("cannot set up sign-in")?;

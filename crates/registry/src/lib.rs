@@ -17,6 +17,7 @@ mod python;
 mod referrer;
 mod scrub;
 mod store;
+mod store_claim;
 mod tag;
 mod tenancy;
 

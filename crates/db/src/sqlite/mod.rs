@@ -1,5 +1,6 @@
 //! The embedded database: one writer thread, as many readers as there are tasks that read at once.
 
+pub(crate) mod dump;
 mod statement;
 mod writer;
 
@@ -10,9 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{Durability, Error, Options, WriteFuture, migrate};
-pub(crate) use statement::{all, opt};
-pub use writer::Transaction;
+use crate::{Durability, Error, Transaction, WriteFuture, migrate};
+pub(crate) use statement::{all, all_unchecked, exec, opt, opt_unchecked};
 
 /// Prepared statements that a connection keeps; more than the program has.
 const STATEMENT_CACHE: usize = 256;
@@ -27,14 +27,13 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(crate) fn open(options: Options) -> Result<Self, Error> {
-        let path = options.path;
+    pub(crate) fn open(path: PathBuf, durability: Durability) -> Result<Self, Error> {
         let mut connection =
             connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         configure_writer(&connection).map_err(Error::from_sqlite)?;
-        migrate::migrate(&mut connection, &path)?;
+        migrate::sqlite(&mut connection, &path)?;
         let commits = Arc::new(AtomicU64::new(0));
-        let writer = writer::Writer::start(connection, options.durability, Arc::clone(&commits));
+        let writer = writer::Writer::start(connection, durability, Arc::clone(&commits));
         Ok(Self { path, readers: Mutex::new(Vec::new()), writer, commits })
     }
 

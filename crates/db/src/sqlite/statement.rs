@@ -1,8 +1,11 @@
 //! Running one prepared statement.
 
+use std::borrow::Cow;
+
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, ToSql};
 
+use crate::value::Source;
 use crate::{Error, FromRow, Row, Value};
 
 impl ToSql for Value {
@@ -17,12 +20,27 @@ impl ToSql for Value {
     }
 }
 
+/// Row locks are for engines with several writers, and SQLite does not know the words.
+fn without_row_locks(sql: &str) -> Cow<'_, str> {
+    const LOCKS: [&str; 5] =
+        ["FOR UPDATE SKIP LOCKED", "FOR UPDATE", "FOR NO KEY UPDATE", "FOR KEY SHARE", "FOR SHARE"];
+    let mut sql = Cow::Borrowed(sql);
+    if sql.contains("FOR ") {
+        for lock in LOCKS {
+            if sql.contains(lock) {
+                sql = Cow::Owned(sql.replace(lock, ""));
+            }
+        }
+    }
+    sql
+}
+
 fn prepare<'c>(
     connection: &'c Connection,
     sql: &'static str,
     params: &[Value],
 ) -> Result<CachedStatement<'c>, Error> {
-    let mut statement = connection.prepare_cached(sql).map_err(Error::from_sqlite)?;
+    let mut statement = connection.prepare_cached(&without_row_locks(sql)).map_err(Error::from_sqlite)?;
     debug_assert!(numbered_in_order(&statement), "parameters are not numbered in order of first use: {sql}");
     debug_assert_eq!(statement.parameter_count(), params.len(), "wrong number of parameters: {sql}");
     for (index, value) in params.iter().enumerate() {
@@ -95,7 +113,7 @@ pub(crate) fn all<T: FromRow>(
     all_unchecked(connection, sql, params)
 }
 
-pub(super) fn opt_unchecked<T: FromRow>(
+pub(crate) fn opt_unchecked<T: FromRow>(
     connection: &Connection,
     sql: &'static str,
     params: &[Value],
@@ -103,12 +121,12 @@ pub(super) fn opt_unchecked<T: FromRow>(
     let mut statement = prepare(connection, sql, params)?;
     let mut rows = statement.raw_query();
     match rows.next().map_err(Error::from_sqlite)? {
-        Some(row) => T::from_row(&Row(row)).map(Some),
+        Some(row) => T::from_row(&Row(Source::Sqlite(row))).map(Some),
         None => Ok(None),
     }
 }
 
-pub(super) fn all_unchecked<T: FromRow>(
+pub(crate) fn all_unchecked<T: FromRow>(
     connection: &Connection,
     sql: &'static str,
     params: &[Value],
@@ -117,12 +135,12 @@ pub(super) fn all_unchecked<T: FromRow>(
     let mut rows = statement.raw_query();
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(Error::from_sqlite)? {
-        found.push(T::from_row(&Row(row))?);
+        found.push(T::from_row(&Row(Source::Sqlite(row)))?);
     }
     Ok(found)
 }
 
-pub(super) fn exec(connection: &Connection, sql: &'static str, params: &[Value]) -> Result<u64, Error> {
+pub(crate) fn exec(connection: &Connection, sql: &'static str, params: &[Value]) -> Result<u64, Error> {
     let mut statement = prepare(connection, sql, params)?;
     statement.raw_execute().map(|rows| rows as u64).map_err(Error::from_sqlite)
 }

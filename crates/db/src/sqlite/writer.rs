@@ -8,42 +8,13 @@ use futures_util::FutureExt as _;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::statement;
-use crate::{Durability, Error, FromRow, Value, WriteFuture};
+use crate::transaction::Engine;
+use crate::{Durability, Error, Transaction, WriteFuture};
 
 /// Pieces of work that may share one commit: bounds how long the first of them waits.
 const BATCH: usize = 128;
 /// Pieces of work that may wait; more callers wait in turn before they queue.
 const QUEUE: usize = 1024;
-
-/// An open transaction.
-pub struct Transaction {
-    /// Owned rather than borrowed so that futures over it may move between threads.
-    connection: Connection,
-}
-
-#[expect(clippy::unused_async, reason = "the embedded database answers at once; a remote one will not")]
-impl Transaction {
-    /// Runs a statement and tells how many rows it changed.
-    pub async fn exec(&mut self, sql: &'static str, params: &[Value]) -> Result<u64, Error> {
-        statement::exec(&self.connection, sql, params)
-    }
-
-    /// The first row of a query, if there is one.
-    pub async fn opt<T: FromRow>(&mut self, sql: &'static str, params: &[Value]) -> Result<Option<T>, Error> {
-        statement::opt_unchecked(&self.connection, sql, params)
-    }
-
-    /// The first row of a query that always has one.
-    pub async fn one<T: FromRow>(&mut self, sql: &'static str, params: &[Value]) -> Result<T, Error> {
-        self.opt(sql, params).await?.ok_or(Error::NoRow)
-    }
-
-    /// All rows of a query. The query bounds their number.
-    pub async fn all<T: FromRow>(&mut self, sql: &'static str, params: &[Value]) -> Result<Vec<T>, Error> {
-        statement::all_unchecked(&self.connection, sql, params)
-    }
-}
 
 /// What the writer thread is given: with a transaction it runs the work and returns what to do once the
 /// commit is known; with an error it tells the caller so.
@@ -128,7 +99,7 @@ fn run(
     strictest: Durability,
     commits: &AtomicU64,
 ) {
-    let mut transaction = Transaction { connection };
+    let mut transaction = Transaction(Engine::Sqlite(connection));
     let mut synced = true;
     let mut batch = Vec::with_capacity(BATCH);
     while requests.blocking_recv_many(&mut batch, BATCH) > 0 {
@@ -138,7 +109,7 @@ fn run(
         // of the relaxed ones before it.
         if durable != synced {
             let level = if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
-            if let Err(error) = transaction.connection.execute_batch(level) {
+            if let Err(error) = connection_of(&transaction).execute_batch(level) {
                 tracing::error!(%error, "cannot change how the database syncs");
             } else {
                 synced = durable;
@@ -176,7 +147,7 @@ impl BatchFailure {
 fn run_batch(transaction: &mut Transaction, batch: Vec<Request>) {
     let mut answers = Vec::with_capacity(batch.len());
     let mut result: Result<(), _> =
-        transaction.connection.execute_batch("BEGIN IMMEDIATE").map_err(BatchFailure::new);
+        connection_of(transaction).execute_batch("BEGIN IMMEDIATE").map_err(BatchFailure::new);
     for request in batch {
         if result.is_ok() {
             result = run_one(transaction, request.work).map(|answer| answers.extend(answer));
@@ -186,9 +157,10 @@ fn run_batch(transaction: &mut Transaction, batch: Vec<Request>) {
             answers.push((request.work)(Err(failure)).answer);
         }
     }
-    result = result.and_then(|()| transaction.connection.execute_batch("COMMIT").map_err(BatchFailure::new));
-    if result.is_err() && !transaction.connection.is_autocommit() {
-        let _ = transaction.connection.execute_batch("ROLLBACK");
+    result =
+        result.and_then(|()| connection_of(transaction).execute_batch("COMMIT").map_err(BatchFailure::new));
+    if result.is_err() && !connection_of(transaction).is_autocommit() {
+        let _ = connection_of(transaction).execute_batch("ROLLBACK");
     }
     for answer in answers {
         answer(result.clone().map_err(BatchFailure::error));
@@ -199,23 +171,30 @@ fn run_batch(transaction: &mut Transaction, batch: Vec<Request>) {
 /// database, and everybody else in the batch is unharmed. An error condemns the whole batch.
 fn run_one(transaction: &mut Transaction, work: Work) -> Result<Option<Answer>, BatchFailure> {
     const UNDO: &str = "ROLLBACK TO piece; RELEASE piece";
-    transaction.connection.execute_batch("SAVEPOINT piece").map_err(BatchFailure::new)?;
+    connection_of(transaction).execute_batch("SAVEPOINT piece").map_err(BatchFailure::new)?;
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(Ok(transaction))));
     // A full disk or a failed read makes SQLite give up the transaction by itself. What ran before in this
     // batch is gone then, and what would run after must not run outside a transaction.
-    if transaction.connection.is_autocommit() {
+    if connection_of(transaction).is_autocommit() {
         if let Ok(outcome) = outcome {
             (outcome.answer)(Err(Error::Full));
         }
         return Err(BatchFailure::Full);
     }
     let keep = outcome.as_ref().is_ok_and(|outcome| outcome.keep);
-    transaction
-        .connection
+    connection_of(transaction)
         .execute_batch(if keep { "RELEASE piece" } else { UNDO })
         .map_err(BatchFailure::new)?;
     if outcome.is_err() {
         tracing::error!("a write panicked and was rolled back");
     }
     Ok(outcome.ok().map(|outcome| outcome.answer))
+}
+
+/// The writer's transactions are on its own connection.
+fn connection_of(transaction: &Transaction) -> &Connection {
+    match &transaction.0 {
+        Engine::Sqlite(connection) => connection,
+        Engine::Postgres(_) => unreachable!("the embedded database's writer makes its own transactions"),
+    }
 }

@@ -73,6 +73,8 @@ pub(super) enum AdminCommand {
         /// The registry's name.
         registry: RegistryName,
     },
+    /// Make the database belong to the blob store that is configured, after all content was moved there.
+    AdoptStore,
     /// Give a user a role on an organization.
     SetRole {
         /// The organization.
@@ -126,6 +128,13 @@ pub(super) async fn run(command: AdminCommand, settings: Settings) -> anyhow::Re
             let settings = RegistrySettings { visibility, ..RegistrySettings::default() };
             registry.registry_create(&granted, &name, settings).await?;
             say(&format!("registry {organization}/{name} is created"))
+        }
+        AdminCommand::AdoptStore => {
+            registry.store_adopt().await?;
+            say(
+                "the database belongs to the configured blob store now; run `larder scrub` to see that all is there",
+            )?;
+            Ok(ExitCode::SUCCESS)
         }
         AdminCommand::RebuildPython { organization, registry: name } => {
             let caller = Caller::operator();

@@ -156,7 +156,10 @@ mod tests {
         let settings = load_with("", &[], Overrides::default()).unwrap();
         assert_eq!(settings.server.listen, "localhost:5000");
         assert_eq!(settings.bootstrap.organization, "demo");
-        assert_eq!(settings.database_options().path, Path::new("./larder-data/larder.db"));
+        let db::Location::Sqlite(path) = settings.database_options().unwrap().location else {
+            panic!("a file")
+        };
+        assert_eq!(path, Path::new("./larder-data/larder.db"));
     }
 
     #[test]
@@ -213,6 +216,9 @@ mod tests {
             ("[server]\ntrusted_proxies = [\"proxy\"]\n", "server.trusted_proxies"),
             ("[server]\nlisten = \"localhost\"\n", "server.listen"),
             ("[auth]\naccess_token_ttl = \"5s\"\n", "auth.access_token_ttl"),
+            ("[database]\nurl = \"mysql://localhost/larder\"\n", "database.url"),
+            ("[database]\nurl = \"sqlite:\"\n", "sqlite:PATH"),
+            ("[database]\nconnections = 0\n", "database.connections"),
             ("server = 5\n", "section"),
             ("not toml", "TOML"),
         ] {
@@ -225,12 +231,17 @@ mod tests {
     fn printing_masks_secrets_and_can_be_read_back() {
         let settings = load_with(
             "",
-            &[("LARDER_BOOTSTRAP__ADMIN_PASSWORD", "correct horse battery")],
+            &[
+                ("LARDER_BOOTSTRAP__ADMIN_PASSWORD", "correct horse battery"),
+                ("LARDER_DATABASE__URL", "postgres://larder:hunter2@db.example.org/larder?sslmode=require"),
+            ],
             Overrides::default(),
         )
         .unwrap();
         let text = settings.masked().unwrap();
         assert!(!text.contains("correct horse"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(text.contains("postgres://larder:********@db.example.org/larder?sslmode=require"), "{text}");
         assert!(text.contains("********"));
         load_with(&text, &[], Overrides::default()).unwrap();
     }

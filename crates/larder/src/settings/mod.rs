@@ -119,15 +119,18 @@ fn parse_network(text: &str) -> anyhow::Result<ipnet::IpNet> {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct StorageSettings {
-    /// Folder that holds the content and, unless `database.path` says otherwise, the database.
+    /// Folder that holds the content and the database, unless `storage.url` and `database.url` say otherwise.
     pub(crate) data_dir: PathBuf,
+    /// A bucket for the content, `s3://bucket/prefix?endpoint=…&region=…&path_style=true&sse=…`; credentials come
+    /// from the environment, the profile or the machine's role. Empty for the data folder.
+    url: String,
     /// "durable", or "relaxed" for throw-away use: a power cut may lose what was acknowledged.
     durability: Durability,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("./larder-data"), durability: Durability::Durable }
+        Self { data_dir: PathBuf::from("./larder-data"), url: String::new(), durability: Durability::Durable }
     }
 }
 
@@ -139,11 +142,41 @@ enum Durability {
 }
 
 /// The database.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct DatabaseSettings {
-    /// The SQLite file; empty for `larder.db` in the data folder.
-    path: PathBuf,
+    /// `postgres://user:password@host:port/database?sslmode=…`, or `sqlite:PATH`; empty for `larder.db` in the
+    /// data folder.
+    #[serde(serialize_with = "mask_url")]
+    url: SecretString,
+    /// Connections that one server opens to PostgreSQL at most.
+    connections: usize,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self { url: SecretString::from(""), connections: 16 }
+    }
+}
+
+impl DatabaseSettings {
+    fn location(&self, data_dir: &Path) -> anyhow::Result<db::Location> {
+        let url = self.url.expose_secret();
+        if url.is_empty() {
+            return Ok(db::Location::Sqlite(data_dir.join("larder.db")));
+        }
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            // Both `sqlite:PATH` and `sqlite:///PATH` are in use.
+            let path = path.strip_prefix("//").unwrap_or(path);
+            anyhow::ensure!(!path.is_empty(), "database.url = \"sqlite:\" names no file; write sqlite:PATH");
+            return Ok(db::Location::Sqlite(PathBuf::from(path)));
+        }
+        anyhow::ensure!(
+            url.starts_with("postgres://") || url.starts_with("postgresql://"),
+            "database.url begins with neither postgres:// nor sqlite:; leave it empty for a file in the data folder"
+        );
+        Ok(db::Location::Postgres { url: url.to_owned(), connections: self.connections })
+    }
 }
 
 /// Sign-in.
@@ -268,6 +301,17 @@ impl Default for BootstrapSettings {
     }
 }
 
+/// Shows where a database is, without the password.
+fn mask_url<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    let url = secret.expose_secret();
+    let masked = url.split_once("://").and_then(|(scheme, rest)| {
+        let (who, place) = rest.rsplit_once('@')?;
+        let (user, _) = who.split_once(':')?;
+        Some(format!("{scheme}://{user}:********@{place}"))
+    });
+    serializer.serialize_str(masked.as_deref().unwrap_or(url))
+}
+
 fn mask<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if secret.expose_secret().is_empty() { "" } else { "********" })
 }
@@ -300,6 +344,8 @@ impl Settings {
         self.server.check()?;
         self.auth.check()?;
         anyhow::ensure!(!self.gc.interval().is_zero(), "gc.interval has to be longer than 0s");
+        self.database.location(&self.storage.data_dir)?;
+        anyhow::ensure!(self.database.connections > 0, "database.connections has to be at least 1");
         anyhow::ensure!(self.uploads.open_per_user > 0, "uploads.open_per_user has to be at least 1");
         Ok(())
     }
@@ -310,8 +356,13 @@ impl Settings {
     }
 
     pub(crate) fn blob_options(&self) -> blobs::Options {
+        let url = &self.storage.url;
         blobs::Options {
-            root: self.storage.data_dir.clone(),
+            location: if url.is_empty() {
+                blobs::Location::Disk(self.storage.data_dir.clone())
+            } else {
+                blobs::Location::Url(url.clone())
+            },
             durability: match self.storage.durability {
                 Durability::Durable => blobs::Durability::Durable,
                 Durability::Relaxed => blobs::Durability::Relaxed,
@@ -319,19 +370,19 @@ impl Settings {
         }
     }
 
-    pub(crate) fn database_options(&self) -> db::Options {
-        let path: &Path = &self.database.path;
-        db::Options {
-            path: if path.as_os_str().is_empty() {
-                self.storage.data_dir.join("larder.db")
-            } else {
-                path.to_owned()
-            },
+    pub(crate) fn database_options(&self) -> anyhow::Result<db::Options> {
+        Ok(db::Options {
+            location: self.database.location(&self.storage.data_dir)?,
             durability: match self.storage.durability {
                 Durability::Durable => db::Durability::Durable,
                 Durability::Relaxed => db::Durability::Relaxed,
             },
-        }
+        })
+    }
+
+    /// Whether anything lies in the data folder.
+    pub(crate) fn uses_data_dir(&self) -> bool {
+        self.storage.url.is_empty() || self.database.url.expose_secret().is_empty()
     }
 
     pub(crate) fn registry(&self) -> registry::Settings {

@@ -356,9 +356,9 @@ fn a_scrub_finds_what_is_damaged_missing_and_unknown_and_touches_nothing() {
 /// Changes a manifest behind the server's back, as a disk that went bad would.
 fn damage_manifest(server: &Server, digest: &str) {
     let digest = digest.to_owned();
-    let path = server.data_directory().join("larder.db");
+    let location = db::Location::Sqlite(server.data_directory().join("larder.db"));
     let changed: Result<u64, db::Error> = tokio::runtime::Runtime::new().expect("a runtime can be started").block_on(async {
-        let db = db::Db::open(db::Options { path, durability: db::Durability::Relaxed })?;
+        let db = db::Db::open(db::Options { location, durability: db::Durability::Relaxed }).await?;
         db.write(db::Durability::Durable, |transaction| {
             Box::pin(async move {
                 let damage = "UPDATE manifests SET body = CAST(replace(CAST(body AS TEXT), $1, $2) AS BLOB) WHERE digest = $3";

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use blobs::{AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged};
+use blobs::{
+    AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged, StagedState,
+};
 use bytes::Bytes;
 use clock::Timestamp;
 use db::Transaction;
@@ -59,13 +61,13 @@ impl Registry {
                 return Err(storage_failed("bytes in memory did not reach the disk"));
             }
         }
-        staged.sync().await.map_err(sync_failed)?;
+        staged.seal().await.map_err(sync_failed)?;
         Ok((session, self.object_stored(&key, appended.hash.finish()).await?))
     }
 
     /// Takes an object that nobody else can know of for writing.
     pub(crate) async fn object_stage(&self, key: &ObjectKey) -> Result<Staged, Error> {
-        self.blobs().stage(key).await.map_err(|error| match error {
+        self.blobs().stage(key, &StagedState::default()).await.map_err(|error| match error {
             StageError::Full => storage_full(),
             error @ (StageError::Busy | StageError::Io(_)) => storage_failed(error),
         })

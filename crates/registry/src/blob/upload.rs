@@ -3,7 +3,9 @@
 
 use std::pin::Pin;
 
-use blobs::{AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged};
+use blobs::{
+    AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged, StagedState,
+};
 use bytes::Bytes;
 use futures_core::Stream;
 use oci::{Algorithm, Digest, UploadId};
@@ -227,7 +229,7 @@ impl Registry {
             return Err(unknown(id));
         }
         let key = parse_key(&before.object_key)?;
-        let staged = match self.blobs().stage(&key).await {
+        let staged = match self.blobs().stage(&key, &StagedState::default()).await {
             Ok(staged) => staged,
             Err(StageError::Busy) => {
                 return Err(out_of_order(before.offset, "another request is writing to it"));
@@ -293,7 +295,7 @@ impl Registry {
         // A session that ends with this request has no use for a record of where it stood.
         if to > from && (failure.is_some() || then == Then::Wait) {
             // Bytes before the row: a row must never promise bytes that a power cut takes away.
-            upload.staged.sync().await.map_err(sync_failed)?;
+            upload.staged.keep().await.map_err(sync_failed)?;
             let (text, state) = (id.as_str().to_owned(), hash_state.clone());
             let expires_at = self.now() + self.settings().upload_ttl;
             crash_point!("registry::upload_before_advance");
@@ -342,7 +344,7 @@ impl Registry {
             ));
         }
         crash_point!("registry::upload_before_sync");
-        staged.sync().await.map_err(sync_failed)?;
+        staged.seal().await.map_err(sync_failed)?;
         crash_point!("registry::upload_before_commit");
         self.commit(granted, id, &key, digest, finished).await?;
         crash_point!("registry::upload_after_commit");

@@ -11,6 +11,7 @@ use crate::store::manifests::NewManifest;
 use crate::store::referrers::NewReferrer;
 
 /// A manifest to be written, gathered before the transaction begins.
+#[derive(Clone)]
 pub(crate) struct NewContent {
     manifest: NewManifest,
     /// What has to be in the repository: (digest, whether a manifest with this digest will do).

@@ -27,6 +27,7 @@ pub struct ManifestPushed {
 }
 
 /// Everything that a push writes, gathered before the transaction begins.
+#[derive(Clone)]
 struct NewPush {
     registry_id: i64,
     repository_name: String,

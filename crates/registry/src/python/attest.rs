@@ -15,7 +15,7 @@ use crate::store;
 use crate::store::python_files::FileRow;
 
 /// An attestation whose bytes wait in the store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NewAttestation {
     pub(super) predicate_type: String,
     pub(super) size: u64,

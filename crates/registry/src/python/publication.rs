@@ -21,14 +21,14 @@ use crate::store::repositories::Format;
 use crate::tag::{Tagging, tag_move_in};
 
 /// Bytes that wait under a session until something names them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) session: UploadId,
     pub(super) object: StoredObject,
 }
 
 /// Everything that is written when a file joins, gathered before the transaction begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Publication {
     pub(super) registry_id: i64,
     pub(super) settings: PythonSettings,

@@ -81,7 +81,7 @@ impl Registry {
         }
         let distribution = self.python_examine(&key, &file, packages.settings).await?;
         form.check_identity(&distribution)?;
-        staged.sync().await.map_err(sync_failed)?;
+        staged.seal().await.map_err(sync_failed)?;
         let object = self.object_stored(&key, finished).await?;
         let described =
             Described { distribution: &distribution, sha256, size: finished.size, manifest: None };

@@ -84,6 +84,7 @@ pub(crate) async fn manifest_body_in(transaction: &mut Transaction, id: i64) -> 
 }
 
 /// A manifest to be stored.
+#[derive(Clone)]
 pub(crate) struct NewManifest {
     pub(crate) digest: String,
     pub(crate) media_type: String,

@@ -2,6 +2,7 @@
 //! transaction end in `_in`.
 
 pub(crate) mod blobs;
+pub(crate) mod leases;
 pub(crate) mod manifests;
 pub(crate) mod python_files;
 pub(crate) mod python_projects;

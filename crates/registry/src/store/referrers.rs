@@ -66,6 +66,7 @@ pub(crate) async fn referrers_of_in(
         .await
 }
 
+#[derive(Clone)]
 pub(crate) struct NewReferrer {
     pub(crate) subject: String,
     pub(crate) artifact_type: Option<String>,

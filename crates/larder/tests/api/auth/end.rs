@@ -27,10 +27,10 @@ fn issued_before(server: &Server, user: &Api, age: Duration) -> String {
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can start");
     runtime.block_on(async {
         let options = db::Options {
-            path: server.data_directory().join("larder.db"),
+            location: db::Location::Sqlite(server.data_directory().join("larder.db")),
             durability: db::Durability::Relaxed,
         };
-        let database = db::Db::open(options).expect("the database can be opened beside the server");
+        let database = db::Db::open(options).await.expect("the database can be opened beside the server");
         let then = Clock::manual(Clock::system().now() - age);
         let auth = Auth::open(database, then, Settings::default()).await.expect("the keys can be read");
         let password = SecretString::from(user.password());

@@ -1,6 +1,6 @@
 //! What a pull costs others, and what others cost a pull.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 
 use testkit::{Role, Server};
 
@@ -8,14 +8,16 @@ use crate::scene::{Calls as _, Organization, own_server, referrer_of, small_mani
 
 /// Runs `work` while somebody else holds the database's one place for writers.
 fn while_a_writer_holds_the_database(server: &Server, work: impl FnOnce()) {
-    let options =
-        db::Options { path: server.data_directory().join("larder.db"), durability: db::Durability::Relaxed };
+    let location = db::Location::Sqlite(server.data_directory().join("larder.db"));
+    let options = db::Options { location, durability: db::Durability::Relaxed };
     let (holds, is_held) = mpsc::channel::<()>();
     let (release, released) = mpsc::channel::<()>();
+    // A write can be begun more than once, so what it takes is shared.
+    let released = Arc::new(Mutex::new(released));
     let writer = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can start");
         runtime.block_on(async {
-            let database = db::Db::open(options).expect("the database can be opened beside the server");
+            let database = db::Db::open(options).await.expect("the database can be opened beside the server");
             let written: Result<(), db::Error> = database
                 .write(db::Durability::Relaxed, move |transaction| {
                     Box::pin(async move {
@@ -23,7 +25,7 @@ fn while_a_writer_holds_the_database(server: &Server, work: impl FnOnce()) {
                         holds.send(()).expect("the test waits for it");
                         // A thread of its own runs this, so it may stand still. An end without a word is the
                         // end of the test, and as good.
-                        let _ = released.recv();
+                        let _ = released.lock().expect("nobody else receives").recv();
                         Ok(())
                     })
                 })

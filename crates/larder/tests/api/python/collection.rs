@@ -92,9 +92,10 @@ fn rows(own: &OwnIndex) -> Vec<(&'static str, i64)> {
         ("repositories", "SELECT count(*) FROM repositories WHERE id > 0"),
         ("manifests", "SELECT count(*) FROM manifests WHERE id > 0"),
     ];
-    let path = own.server.data_directory().join("larder.db");
+    let location = db::Location::Sqlite(own.server.data_directory().join("larder.db"));
     tokio::runtime::Runtime::new().expect("a runtime can be started").block_on(async {
-        let db = db::Db::open(db::Options { path, durability: db::Durability::Relaxed })
+        let db = db::Db::open(db::Options { location, durability: db::Durability::Relaxed })
+            .await
             .expect("the database opens");
         let mut found = Vec::new();
         for (table, count) in counts {

@@ -10,9 +10,10 @@ use crate::scene::{Calls as _, own_server, small_manifest};
 
 /// Deletes all rows of the index behind the server's back, as somebody who has lost them would find it.
 fn lose(server: &Server) {
-    let path = server.data_directory().join("larder.db");
+    let location = db::Location::Sqlite(server.data_directory().join("larder.db"));
     tokio::runtime::Runtime::new().expect("a runtime can be started").block_on(async {
-        let db = db::Db::open(db::Options { path, durability: db::Durability::Relaxed })
+        let db = db::Db::open(db::Options { location, durability: db::Durability::Relaxed })
+            .await
             .expect("the database opens");
         let deleted: Result<(), db::Error> = db
             .write(db::Durability::Durable, |transaction| {

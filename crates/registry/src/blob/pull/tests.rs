@@ -15,11 +15,14 @@ use crate::{Error, Registry, Settings};
 const CONTENT: &[u8] = b"bread";
 
 /// A registry with one blob in one repository, whose bytes are nowhere yet.
-async fn registry() -> (Registry, Db, BlobContent, tempfile::TempDir) {
-    let (db, folder) = db::testing::temporary();
-    let options =
-        blobs::Options { root: folder.path().join("store"), durability: blobs::Durability::Relaxed };
-    let store = Store::open(&options).unwrap();
+async fn registry() -> (Registry, Db, BlobContent, (db::testing::Guard, tempfile::TempDir)) {
+    let (db, database) = db::testing::temporary().await;
+    let folder = tempfile::tempdir().unwrap();
+    let options = blobs::Options {
+        location: blobs::Location::Disk(folder.path().join("store")),
+        durability: blobs::Durability::Relaxed,
+    };
+    let store = Store::open(&options).await.unwrap();
     let registry = Registry::new(db.clone(), store, Clock::system(), Settings::default());
     let content = BlobContent {
         size: CONTENT.len() as u64,
@@ -50,7 +53,7 @@ async fn registry() -> (Registry, Db, BlobContent, tempfile::TempDir) {
     })
     .await
     .unwrap();
-    (registry, db, content, folder)
+    (registry, db, content, (database, folder))
 }
 
 async fn read(registry: &Registry, content: &BlobContent) -> Result<Vec<u8>, Error> {
@@ -88,7 +91,7 @@ async fn a_blob_that_is_deleted_between_its_row_and_its_bytes_is_not_there() {
 async fn a_blob_that_moves_between_its_row_and_its_bytes_is_read_where_it_is() {
     let (registry, db, content, _folder) = registry().await;
     let key = ObjectKey::random();
-    let mut staged = registry.blobs().stage(&key).await.unwrap();
+    let mut staged = registry.blobs().stage(&key, &blobs::StagedState::default()).await.unwrap();
     let limits = AppendLimits { length: None, idle: Duration::from_secs(5) };
     let body = futures_util::stream::iter([Ok::<_, Infallible>(Bytes::from_static(CONTENT))]);
     staged.append(ContentHash::new(Hashes::Sha256), limits, body).await;

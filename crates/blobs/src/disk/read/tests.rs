@@ -4,18 +4,17 @@ use futures_util::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::PIECE;
-use crate::{AppendLimits, ContentHash, Durability, Hashes, Options};
+use crate::disk::PIECE;
+use crate::{AppendLimits, ContentHash, Durability, Hashes};
 
 /// Content in which every offset can be told from its neighbours.
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|index| index.wrapping_mul(2_654_435_761).to_le_bytes()[2]).collect()
 }
 
-async fn store_with(content: &[u8]) -> (TempDir, Store, ObjectKey) {
+async fn store_with(content: &[u8]) -> (TempDir, Disk, ObjectKey) {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { root: folder.path().to_owned(), durability: Durability::Durable };
-    let store = Store::open(&options).unwrap();
+    let store = Disk::open(folder.path(), Durability::Durable).unwrap();
     let key = ObjectKey::random();
     let mut staged = store.stage(&key).await.unwrap();
     let limits = AppendLimits { length: None, idle: Duration::from_secs(5) };

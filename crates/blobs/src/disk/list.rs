@@ -8,28 +8,17 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use crate::blocking::blocking;
-use crate::store::{Inner, size_of};
-use crate::{ObjectKey, Store};
+use crate::disk::{Disk, Inner, size_of};
+use crate::{ListedObject, ObjectKey};
 
 /// How many objects one batch has at most.
 const BATCH: usize = 1000;
 /// How many folders the objects are spread over.
 const FOLDERS: usize = 256;
 
-/// An object as the disk shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedObject {
-    /// Its name.
-    pub key: ObjectKey,
-    /// Its length in bytes.
-    pub size: u64,
-    /// When bytes were last written to it. Young objects may belong to uploads that still run.
-    pub modified: SystemTime,
-}
-
-/// A walk through all objects, folder by folder; see [`Store::list`].
+/// A walk through all objects, folder by folder; see [`Store::list`](crate::Store::list).
 #[derive(Debug)]
-pub struct Listing {
+pub(crate) struct Listing {
     inner: Arc<Inner>,
     /// `None` while a batch is being read.
     walk: Option<Walk>,
@@ -41,10 +30,10 @@ struct Walk {
     folder: Option<Dir>,
 }
 
-impl Store {
+impl Disk {
     /// Walks through all objects in no particular order. This reads the whole store's folders: for the scrubber
     /// alone, never for a request. Objects that come or go meanwhile may or may not be shown.
-    pub fn list(&self) -> Listing {
+    pub(crate) fn list(&self) -> Listing {
         Listing { inner: Arc::clone(&self.inner), walk: Some(Walk::default()) }
     }
 }
@@ -52,7 +41,7 @@ impl Store {
 impl Listing {
     /// The next objects, at most a thousand; an empty batch is the end. Files that are not objects are passed
     /// over. After an error, or when the future is dropped before its end, the listing cannot go on.
-    pub async fn next_batch(&mut self) -> io::Result<Vec<ListedObject>> {
+    pub(crate) async fn next_batch(&mut self) -> io::Result<Vec<ListedObject>> {
         let mut walk = self.walk.take().ok_or_else(|| {
             io::Error::other("the listing of the blob store was interrupted; start a new one")
         })?;

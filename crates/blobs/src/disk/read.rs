@@ -13,9 +13,9 @@ use futures_core::Stream;
 use tokio::task::JoinHandle;
 
 use crate::blocking::{blocking, settle};
-use crate::page_cache::{ReadPlan, advise};
-use crate::store::{Inner, piece_length};
-use crate::{ObjectKey, Store};
+use crate::disk::page_cache::{ReadPlan, advise};
+use crate::disk::{Disk, Inner, piece_length};
+use crate::{ObjectKey, ReadError};
 
 /// How many buffers a reader remembers to use again. A consumer rarely holds more than two pieces at once.
 const KEPT_BUFFERS: usize = 3;
@@ -24,26 +24,6 @@ const LARGE: u64 = 1024 * 1024;
 /// How far ahead a reader that had to wait for the disk asks for the bytes after those it waits for.
 const READ_AHEAD: u64 = 2 * 1024 * 1024;
 
-/// Why an object could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// There is no such object.
-    #[error("the stored object is missing; restore it from a backup, or push the content again")]
-    Missing,
-    /// The disk did not give it.
-    #[error("the stored object could not be read: {0}; check the disk")]
-    Io(#[source] io::Error),
-}
-
-impl ReadError {
-    pub(crate) fn from_open(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing,
-            _ => Self::Io(error),
-        }
-    }
-}
-
 /// A range of an object, as a stream of pieces of up to 256 KiB.
 ///
 /// What the kernel has in memory is read right away by whoever polls; what it has not is read on the blocking
@@ -51,7 +31,7 @@ impl ReadError {
 /// many pieces the consumer holds, not the length of the object. An error ends the stream, and a file that is
 /// shorter than the range is an error ([`io::ErrorKind::UnexpectedEof`]).
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     inner: Arc<Inner>,
     file: Arc<File>,
     position: u64,
@@ -75,10 +55,10 @@ impl AsRef<[u8]> for Filled {
     }
 }
 
-impl Store {
+impl Disk {
     /// Opens `length` bytes of an object, from offset `first` on. Fails right away when the object does not
     /// reach that far, before anybody has been promised the bytes.
-    pub async fn read(&self, key: &ObjectKey, first: u64, length: u64) -> Result<Reader, ReadError> {
+    pub(crate) async fn read(&self, key: &ObjectKey, first: u64, length: u64) -> Result<Reader, ReadError> {
         let path = key.path();
         let cached = self.inner.page_cache.open(&self.inner.objects, &path);
         let opened = if let Some(opened) = cached {
@@ -98,8 +78,15 @@ impl Store {
         if length >= LARGE {
             advise(&file, first, length, ReadPlan::InOrder);
         }
-        Ok(Reader {
-            inner: Arc::clone(&self.inner),
+        Ok(Reader::new(Arc::clone(&self.inner), file, first, end))
+    }
+}
+
+impl Reader {
+    /// The bytes of `file` from `first` up to `end`.
+    pub(super) fn new(inner: Arc<Inner>, file: File, first: u64, end: u64) -> Self {
+        Self {
+            inner,
             file: Arc::new(file),
             position: first,
             end,
@@ -107,13 +94,11 @@ impl Store {
             waiting: None,
             #[cfg(test)]
             allocated: 0,
-        })
+        }
     }
-}
 
-impl Reader {
     /// How many bytes are still to come.
-    pub fn remaining(&self) -> u64 {
+    pub(crate) fn remaining(&self) -> u64 {
         self.end - self.position
     }
 

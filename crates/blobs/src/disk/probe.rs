@@ -8,41 +8,16 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, stat, unlinkat};
 use rustix::io::Errno;
 
-use crate::Store;
+use crate::ProbeError;
 use crate::blocking::{blocking, is_full};
-use crate::store::{Inner, OBJECTS};
+use crate::disk::{Disk, Inner, OBJECTS};
 
 /// The name of the probe file. Always the same one, so that a probe that died leaves at most one file.
 const PROBE: &str = "probe";
 
-/// What keeps the store from taking content.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// The file system takes no writes.
-    #[error("the blob store in {} is read-only; remount its disk for writing and check the disk's health", .0.display())]
-    ReadOnly(PathBuf),
-    /// There is no room left.
-    #[error("the disk of the blob store in {} is full; free some space or enlarge it", .0.display())]
-    Full(PathBuf),
-    /// The folder is not the one that was opened any more.
-    #[error(
-        "the folder of the blob store in {} was removed, replaced or unmounted; bring it back and restart the server",
-        .0.display()
-    )]
-    Gone(PathBuf),
-    /// Something else.
-    #[error("the blob store in {} cannot be written: {source}; check the disk and its permissions", .root.display())]
-    Io {
-        /// The store's folder.
-        root: PathBuf,
-        /// What the operating system said.
-        source: io::Error,
-    },
-}
-
-impl Store {
+impl Disk {
     /// Writes, syncs and deletes a small file, to find out whether the store can take content.
-    pub async fn probe(&self) -> Result<(), ProbeError> {
+    pub(crate) async fn probe(&self) -> Result<(), ProbeError> {
         let inner = Arc::clone(&self.inner);
         let probed = blocking(move || write_probe(&inner)).await;
         probed.map_err(|error| explain(self.inner.root_path.clone(), error))
@@ -79,13 +54,13 @@ fn explain(root: PathBuf, error: io::Error) -> ProbeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Durability, Options};
+    use crate::Durability;
 
     #[tokio::test]
     async fn a_healthy_store_passes_and_a_moved_one_does_not() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("store");
-        let store = Store::open(&Options { root: root.clone(), durability: Durability::Durable }).unwrap();
+        let store = Disk::open(&root, Durability::Durable).unwrap();
         store.probe().await.unwrap();
         assert!(!root.join(OBJECTS).join(PROBE).exists());
         assert!(store.free_bytes().await.unwrap() > 0);

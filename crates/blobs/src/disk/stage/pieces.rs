@@ -8,8 +8,9 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::ContentHash;
+use crate::append::Sink;
 use crate::blocking::settle;
-use crate::store::PIECE;
+use crate::disk::PIECE;
 
 /// The room that the first bytes of a body get. Most bodies are small or slow, and then this is all they hold.
 const FIRST_ROOM: usize = 16 * 1024;
@@ -37,20 +38,6 @@ impl Pieces {
     /// Pieces that go into the file from where the hash stands.
     pub(super) fn new(file: Arc<File>, hash: ContentHash) -> Self {
         Self { file, filling: Vec::new(), writer: Writer::Idle { hash, spare: Vec::new() } }
-    }
-
-    /// Takes in some bytes, waiting for the disk when it is two pieces behind.
-    pub(super) async fn take_in(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let (fitting, rest) = bytes.split_at(bytes.len().min(PIECE - self.filling.len()));
-            make_room(&mut self.filling, fitting.len());
-            self.filling.extend_from_slice(fitting);
-            bytes = rest;
-            if self.filling.len() == PIECE {
-                self.write().await?;
-            }
-        }
-        Ok(())
     }
 
     /// Writes what was taken in to its end, and gives the hash over everything.
@@ -89,6 +76,22 @@ impl Pieces {
             Writer::Busy(writing) => settle(writing.await),
             Writer::Failed => Err(io::Error::other("an earlier piece of this upload could not be written")),
         }
+    }
+}
+
+impl Sink for Pieces {
+    /// Waits for the disk when it is two pieces behind.
+    async fn take_in(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let (fitting, rest) = bytes.split_at(bytes.len().min(PIECE - self.filling.len()));
+            make_room(&mut self.filling, fitting.len());
+            self.filling.extend_from_slice(fitting);
+            bytes = rest;
+            if self.filling.len() == PIECE {
+                self.write().await?;
+            }
+        }
+        Ok(())
     }
 }
 

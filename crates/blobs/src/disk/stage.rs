@@ -9,21 +9,19 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use crate::blocking::{blocking, is_full};
-use crate::store::hash_prefix;
-use crate::{ContentHash, Durability, Hashes, ObjectKey, Store};
+use crate::disk::{Disk, hash_prefix};
+use crate::{ContentHash, Durability, Hashes, ObjectKey, StageError, SyncError};
 
 mod append;
 mod pieces;
-
-pub use append::{AppendLimits, AppendOutcome, Appended};
 
 /// The right to write one object. It ends when this is dropped and the last write in flight has ended.
 ///
 /// An operation whose future was dropped before its end may still be writing; from then on this `Staged` refuses
 /// everything, and the way on is to drop it and stage the object again.
 #[derive(Debug)]
-pub struct Staged {
-    store: Store,
+pub(crate) struct Staged {
+    store: Disk,
     key: ObjectKey,
     /// The lock belongs to this open file. Writes in flight share it, so that they are covered to their end.
     file: Arc<File>,
@@ -31,37 +29,9 @@ pub struct Staged {
     under_way: bool,
 }
 
-/// Why an object could not be staged.
-#[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// Another request, in this process or another, is writing this object.
-    #[error("another request is writing this upload; wait for it to end, then ask for the upload's state")]
-    Busy,
-    /// There is no room for one more file.
-    #[error("the disk of the blob store is full; free some space or enlarge it")]
-    Full,
-    /// The disk refused.
-    #[error("the upload could not be opened for writing: {0}; check the disk")]
-    Io(#[source] io::Error),
-}
-
-/// Why content could not be made durable.
-#[derive(Debug, thiserror::Error)]
-pub enum SyncError {
-    /// The object was deleted while it was being written.
-    #[error("the upload was removed while it was being written; start it again")]
-    Lost,
-    /// There is no room.
-    #[error("the disk of the blob store is full; free some space or enlarge it")]
-    Full,
-    /// The disk refused.
-    #[error("the upload could not be made durable: {0}; check the disk")]
-    Io(#[source] io::Error),
-}
-
-impl Store {
+impl Disk {
     /// Takes the right to write the object, which is created empty if there is none.
-    pub async fn stage(&self, key: &ObjectKey) -> Result<Staged, StageError> {
+    pub(crate) async fn stage(&self, key: &ObjectKey) -> Result<Staged, StageError> {
         let (store, key) = (self.clone(), *key);
         let locked = blocking(move || {
             loop {
@@ -97,7 +67,7 @@ impl Store {
 
 impl Staged {
     /// The object being written.
-    pub fn key(&self) -> &ObjectKey {
+    pub(crate) fn key(&self) -> &ObjectKey {
         &self.key
     }
 
@@ -105,9 +75,9 @@ impl Staged {
     /// may a database row name the object as finished. Does nothing when the store's durability is relaxed.
     ///
     /// When this fails, the object is emptied, and its next [`append`](Self::append) answers
-    /// [`Lost`](AppendOutcome::Lost): the kernel reports a failed write once, drops the bytes, and would call
+    /// [`Lost`](crate::AppendOutcome::Lost): the kernel reports a failed write once, drops the bytes, and would call
     /// the same file durable the next time.
-    pub async fn sync(&mut self) -> Result<(), SyncError> {
+    pub(crate) async fn sync(&mut self) -> Result<(), SyncError> {
         crash_point!("blobs::before_sync");
         if self.store.inner.durability == Durability::Durable {
             let (store, key, name_synced) = (self.store.clone(), self.key, self.name_synced);
@@ -133,7 +103,7 @@ impl Staged {
 
     /// Reads the first `length` bytes again and hashes them: for a hash that nobody asked for at the start, or
     /// a stored state of another version. A shorter object is an error.
-    pub async fn rehash(&mut self, length: u64, hashes: Hashes) -> io::Result<ContentHash> {
+    pub(crate) async fn rehash(&mut self, length: u64, hashes: Hashes) -> io::Result<ContentHash> {
         self.begin()?;
         let hash = hash_prefix(Arc::clone(&self.file), length, hashes).await;
         self.under_way = false;

@@ -10,15 +10,14 @@ use sha2::{Digest, Sha256, Sha512};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::PIECE;
-use crate::{Options, ReadError};
+use crate::disk::PIECE;
+use crate::{AppendLimits, AppendOutcome, ReadError};
 
 const LIMITS: AppendLimits = AppendLimits { length: None, idle: Duration::from_secs(5) };
 
-fn store() -> (TempDir, Store) {
+fn store() -> (TempDir, Disk) {
     let folder = tempfile::tempdir().unwrap();
-    let store =
-        Store::open(&Options { root: folder.path().to_owned(), durability: Durability::Durable }).unwrap();
+    let store = Disk::open(folder.path(), Durability::Durable).unwrap();
     (folder, store)
 }
 
@@ -41,7 +40,7 @@ fn file_of(folder: &TempDir, key: &ObjectKey) -> Vec<u8> {
 }
 
 /// Stages again after a writer was dropped whose last write may still run.
-async fn stage_soon(store: &Store, key: &ObjectKey) -> Staged {
+async fn stage_soon(store: &Disk, key: &ObjectKey) -> Staged {
     loop {
         match store.stage(key).await {
             Ok(staged) => return staged,
@@ -80,8 +79,7 @@ async fn an_upload_goes_on_after_a_restart() {
     let stored = first.hash.to_bytes();
     drop(store);
 
-    let options = Options { root: folder.path().to_owned(), durability: Durability::Durable };
-    let store = Store::open(&options).unwrap();
+    let store = Disk::open(folder.path(), Durability::Durable).unwrap();
     let hash = ContentHash::from_bytes(&stored).unwrap();
     let mut staged = store.stage(&key).await.unwrap();
     let second = staged.append(hash, LIMITS, frames(b"second", 2)).await;
