@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests run beside the server: the engines and clients that Debian packages, the clients and
-# conformance suites that are pinned as Go modules, two cargo subcommands, the Python clients with the real
-# packages that they carry, and the Python indexes that the benchmark compares with. Everything that is already
-# there is left alone, so a second run says nothing and touches no network.
+# conformance suites that are pinned as Go modules, the database, the object store and the balancer that servers
+# share, two cargo subcommands, the Python clients with the real packages that they carry, and the Python indexes
+# that the benchmark compares with. Everything that is already there is left alone, so a second run says nothing
+# and touches no network.
 #
-#   scripts/install-test-tools.sh [packages] [clients] [conformance] [conformance-dev] [cargo] [python] [python-peers]
+#   scripts/install-test-tools.sh [packages] [clients] [conformance] [conformance-dev] [services] [cargo] [python]
+#       [python-peers]
 #
 # Without an argument: everything but conformance-dev and python-peers. The former is a commit of the
 # specification's main branch without a release, which a module proxy need not hold; `make conformance` asks for
@@ -27,6 +29,10 @@ readonly packages=(
 )
 # A package can be there without its program: a docker command line from elsewhere brings no daemon.
 readonly programs=(docker dockerd containerd runc podman buildah skopeo docker-registry iptables jq)
+# What several servers share; the object store beside them is a Go program.
+readonly service_packages=(postgresql haproxy)
+# Debian keeps the database's programs apart by version, and the tests find them there.
+readonly postgresql_needed=15
 # Where the machine has no Python that is new enough for the pinned clients.
 readonly python_packages=(python3 python3-venv)
 readonly python_needed=3.11
@@ -35,7 +41,7 @@ repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly repository
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/larder
 # Named for what was pinned: another checkout with other pins gets a directory of its own.
-pins=$(cd "$repository/tests" && cat tools/go.* conformance/*/go.* | sha256sum | cut -c1-16)
+pins=$(cd "$repository/tests" && cat tools/go.* tools/*/go.* conformance/*/go.* | sha256sum | cut -c1-16)
 tools=${LARDER_TEST_TOOLS:-$cache/tools-$pins}
 readonly cache pins tools
 
@@ -147,6 +153,8 @@ build_conformance() {
     (cd "$temporary" && go "$@" -mod=mod -o "out/conformance-$version" github.com/opencontainers/distribution-spec/conformance)
 }
 
+build_versitygw() { (cd "$repository/tests/tools/versitygw" && go build -mod=readonly -o "$temporary/out/" tool); }
+
 install_clients() {
     have oras helm crane regctl && return
     check_go || return 0
@@ -163,6 +171,28 @@ install_conformance_dev() {
     have conformance-dev && return
     check_go || return 0
     build "the conformance program that is pinned in tests/conformance/dev" build_conformance dev build
+}
+
+# Prints the newest version of PostgreSQL that Debian has installed with its server.
+find_postgresql() {
+    local program found=0
+    for program in /usr/lib/postgresql/*/bin/postgres; do
+        [[ -x $program ]] || continue
+        program=${program#/usr/lib/postgresql/}
+        ((${program%%/*} > found)) && found=${program%%/*}
+    done
+    printf '%s\n' "$found"
+}
+
+install_services() {
+    install_debian "${service_packages[@]}"
+    (($(find_postgresql) >= postgresql_needed)) ||
+        fail "there is no PostgreSQL $postgresql_needed or newer in /usr/lib/postgresql: install Debian 12 or newer"
+    PATH=$PATH:/usr/sbin:/sbin command -v haproxy >/dev/null ||
+        fail "the program haproxy is missing although its package is installed: reinstall the package"
+    have versitygw && return
+    check_go || return 0
+    build "the object store that is pinned in tests/tools/versitygw" build_versitygw
 }
 
 # One cargo subcommand of one version, kept apart from the tools because compiling it takes minutes.
@@ -275,15 +305,15 @@ exec 9>"$tools/.lock"
 flock 9
 
 groups=("$@")
-((${#groups[@]})) || groups=(packages clients conformance cargo python)
+((${#groups[@]})) || groups=(packages clients conformance services cargo python)
 for group in "${groups[@]}"; do
     case $group in
-        packages | clients | conformance | conformance-dev | cargo | python | python-peers)
+        packages | clients | conformance | conformance-dev | services | cargo | python | python-peers)
             "install_${group//-/_}"
             ;;
         *)
-            fail "there is no group $group: use packages, clients, conformance, conformance-dev, cargo, python or" \
-                "python-peers"
+            fail "there is no group $group: use packages, clients, conformance, conformance-dev, services, cargo," \
+                "python or python-peers"
             ;;
     esac
 done

@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # Runs the tests in stages, cheapest first. Without arguments: all stages but conformance-dev.
 #
-#   scripts/test.sh [lint] [unit] [clients] [python] [conformance] [race] [crash] [fuzz] [conformance-dev]
+#   scripts/test.sh [lint] [unit] [clients] [python] [conformance] [backends] [replicas] [race] [crash] [fuzz]
+#       [conformance-dev]
+#
+# The conformance suites and the Python clients run once on every pair of a database and an object store.
+# LARDER_TEST_CELLS="sqlite/disk postgres/s3" names fewer of them.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,6 +15,9 @@ readonly fuzz_targets=(
 )
 readonly fuzz_seconds=${FUZZ_SECONDS:-10}
 
+read -r -a cells <<<"${LARDER_TEST_CELLS:-sqlite/disk postgres/disk sqlite/s3 postgres/s3}"
+readonly cells
+
 stage() { printf '\n== %s\n' "$*"; }
 
 # The tools that a stage needs, on the path and for the tests.
@@ -18,6 +25,16 @@ tools() {
     local directory
     directory=$(scripts/install-test-tools.sh "$@")
     export LARDER_TEST_TOOLS=$directory PATH=$directory:$PATH
+}
+
+# Runs a command once in every cell: the first argument says what it is.
+in_cells() {
+    local what=$1 cell
+    shift
+    for cell in "${cells[@]}"; do
+        stage "$what, on ${cell%/*} and ${cell#*/}"
+        LARDER_TEST_DATABASE=${cell%/*} LARDER_TEST_STORAGE=${cell#*/} "$@"
+    done
 }
 
 lint() {
@@ -43,21 +60,36 @@ clients() {
 }
 
 python() {
-    tools packages clients python
-    stage "real Python clients"
-    cargo test -p larder --locked --quiet --test python
+    tools packages clients python services
+    in_cells "real Python clients" cargo test -p larder --locked --quiet --test python
 }
 
 conformance() {
-    tools conformance
-    stage "conformance, release 1.1.1"
-    cargo test -p larder --locked --quiet --test conformance -- --skip the_development_program
+    tools conformance services
+    in_cells "conformance, release 1.1.1" \
+        cargo test -p larder --locked --quiet --test conformance -- --skip the_development_program
 }
 
 conformance-dev() {
-    tools conformance conformance-dev
-    stage "conformance, the specification's main branch"
-    cargo test -p larder --locked --quiet --test conformance -- the_development_program
+    tools conformance conformance-dev services
+    in_cells "conformance, the specification's main branch" \
+        cargo test -p larder --locked --quiet --test conformance -- the_development_program
+}
+
+backends() {
+    tools services
+    stage "the services that the tests stand on"
+    cargo test -p testkit --locked --quiet --test services
+    stage "the database on PostgreSQL"
+    cargo test -p db --locked --quiet --test postgres
+    stage "the store in a bucket"
+    cargo test -p blobs --locked --quiet --test bucket
+}
+
+replicas() {
+    tools services conformance
+    stage "several servers behind a balancer"
+    cargo test -p larder --locked --quiet --test replicas
 }
 
 race() {
@@ -88,7 +120,7 @@ fuzz() {
 }
 
 stages=("$@")
-((${#stages[@]})) || stages=(lint unit clients python conformance race crash fuzz)
+((${#stages[@]})) || stages=(lint unit clients python conformance backends replicas race crash fuzz)
 for name in "${stages[@]}"; do
     "$name"
 done

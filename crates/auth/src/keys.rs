@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clock::{Clock, Timestamp};
-use db::{Db, Durability, params};
+use db::{Db, Durability, Lock, params};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use parking_lot::RwLock;
 use secrecy::zeroize::Zeroizing;
@@ -133,6 +133,7 @@ async fn write_rotation(db: &Db, now: Timestamp, retirement: Duration) -> Result
     let secret = Zeroizing::new(random::bytes::<KEY_LENGTH>());
     db.write(Durability::Durable, move |tx| {
         Box::pin(async move {
+            tx.lock(Lock::Identity, 0).await?;
             let newest: Option<(i64,)> = tx
                 .opt(
                     "SELECT created_at FROM signing_keys WHERE retired_at IS NULL \

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use clock::Timestamp;
-use db::{Durability, Transaction, params};
+use db::{Durability, Lock, Transaction, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::identity::{Credential, Identity};
@@ -120,6 +120,7 @@ impl Auth {
             .db
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
+                    tx.lock(Lock::Identity, 0).await?;
                     let deleted = tx
                         .exec(
                             "DELETE FROM tokens WHERE public_id = $1 AND user_id = $2 AND kind = $3",
@@ -163,7 +164,8 @@ impl Auth {
                 Box::pin(async move {
                     tx.exec(
                         "DELETE FROM tokens WHERE id IN \
-                         (SELECT id FROM tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+                         (SELECT id FROM tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 \
+                          FOR UPDATE SKIP LOCKED)",
                         params![before, REMOVE_AT_ONCE],
                     )
                     .await
@@ -197,29 +199,30 @@ impl Auth {
             .db
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
+                    tx.lock(Lock::Identity, 0).await?;
+                    let user: Option<(i64,)> =
+                        tx.opt("SELECT id FROM users WHERE id = $1 FOR KEY SHARE", params![user_id]).await?;
+                    if user.is_none() {
+                        return Err(AccountError::NotFound);
+                    }
                     make_room(tx, kind, user_id, most).await?;
-                    let inserted = tx
-                        .exec(
-                            "INSERT INTO tokens \
+                    tx.exec(
+                        "INSERT INTO tokens \
                              (public_id, user_id, kind, name, secret_hash, hint, created_at, expires_at) \
                              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                            params![
-                                row.id,
-                                user_id,
-                                kind.as_str(),
-                                row.name,
-                                secret_hash,
-                                row.hint,
-                                row.created_at.as_millis(),
-                                row.expires_at.map(Timestamp::as_millis)
-                            ],
-                        )
-                        .await;
-                    match inserted {
-                        Ok(_) => Ok(()),
-                        Err(db::Error::ForeignKey) => Err(AccountError::NotFound),
-                        Err(error) => Err(error.into()),
-                    }
+                        params![
+                            row.id,
+                            user_id,
+                            kind.as_str(),
+                            row.name,
+                            secret_hash,
+                            row.hint,
+                            row.created_at.as_millis(),
+                            row.expires_at.map(Timestamp::as_millis)
+                        ],
+                    )
+                    .await?;
+                    Ok(())
                 })
             })
             .await?;

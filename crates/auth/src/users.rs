@@ -1,7 +1,7 @@
 //! Users: who has an account here.
 
 use clock::Timestamp;
-use db::{Durability, params};
+use db::{Durability, Lock, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::basic::LONGEST_SECRET;
@@ -67,6 +67,7 @@ impl Auth {
             .db
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
+                    tx.lock(Lock::Identity, 0).await?;
                     let row: Result<(i64,), db::Error> = tx
                         .one(
                             "INSERT INTO users (username, email, password_hash, system_admin, created_at) \
@@ -120,6 +121,7 @@ impl Auth {
             .db
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
+                    tx.lock(Lock::Identity, 0).await?;
                     let row: Option<(i64, bool)> = tx
                         .opt("SELECT id, system_admin FROM users WHERE username = $1", params![&username])
                         .await?;
@@ -152,6 +154,7 @@ impl Auth {
             .db
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
+                    tx.lock(Lock::Identity, 0).await?;
                     let row: Option<(i64,)> = tx
                         .opt(
                             "UPDATE users SET password_hash = $1, epoch = epoch + 1 WHERE username = $2 \

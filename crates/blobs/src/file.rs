@@ -11,7 +11,7 @@ use std::time::SystemTime;
 pub struct FileName(String);
 
 /// Names in the store's folder that are not for files.
-const RESERVED: [&str; 2] = ["objects", "staged"];
+const RESERVED: [&str; 3] = ["objects", "staged", "probe"];
 
 impl FileName {
     /// The name as text.

@@ -27,6 +27,7 @@ macro_rules! crash_point {
 
 mod append;
 mod blocking;
+mod bucket;
 mod disk;
 mod error;
 mod file;

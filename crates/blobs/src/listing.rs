@@ -3,7 +3,7 @@
 use std::io;
 use std::time::SystemTime;
 
-use crate::{ObjectKey, disk};
+use crate::{ObjectKey, bucket, disk};
 
 /// An object as the store shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Listing(pub(crate) Kind);
 #[derive(Debug)]
 pub(crate) enum Kind {
     Disk(disk::Listing),
+    Bucket(bucket::Listing),
+    Empty,
 }
 
 impl Listing {
@@ -31,6 +33,8 @@ impl Listing {
     pub async fn next_batch(&mut self) -> io::Result<Vec<ListedObject>> {
         match &mut self.0 {
             Kind::Disk(listing) => listing.next_batch().await,
+            Kind::Bucket(listing) => listing.next_batch().await,
+            Kind::Empty => Ok(Vec::new()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::disk;
+use crate::{bucket, disk};
 
 /// A range of an object, or a whole file, as a stream of pieces.
 ///
@@ -20,6 +20,7 @@ pub struct Reader(pub(crate) Kind);
 #[derive(Debug)]
 pub(crate) enum Kind {
     Disk(disk::Reader),
+    Bucket(bucket::Reader),
 }
 
 impl Reader {
@@ -27,6 +28,7 @@ impl Reader {
     pub fn remaining(&self) -> u64 {
         match &self.0 {
             Kind::Disk(reader) => reader.remaining(),
+            Kind::Bucket(reader) => reader.remaining(),
         }
     }
 }
@@ -37,6 +39,7 @@ impl Stream for Reader {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match &mut self.get_mut().0 {
             Kind::Disk(reader) => Pin::new(reader).poll_next(context),
+            Kind::Bucket(reader) => Pin::new(reader).poll_next(context),
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use bytes::Bytes;
 use futures_core::Stream;
 
-use crate::{AppendLimits, Appended, ContentHash, Hashes, ObjectKey, StagedState, SyncError, disk};
+use crate::{AppendLimits, Appended, ContentHash, Hashes, ObjectKey, StagedState, SyncError, bucket, disk};
 
 /// The right to write one object. It ends when this is dropped and the last write in flight has ended.
 ///
@@ -17,6 +17,7 @@ pub struct Staged(pub(crate) Kind);
 #[derive(Debug)]
 pub(crate) enum Kind {
     Disk(disk::Staged),
+    Bucket(Box<bucket::Staged>),
 }
 
 impl Staged {
@@ -24,6 +25,7 @@ impl Staged {
     pub fn key(&self) -> &ObjectKey {
         match &self.0 {
             Kind::Disk(staged) => staged.key(),
+            Kind::Bucket(staged) => staged.key(),
         }
     }
 
@@ -41,6 +43,7 @@ impl Staged {
     {
         match &mut self.0 {
             Kind::Disk(staged) => staged.append(hash, limits, body).await,
+            Kind::Bucket(staged) => staged.append(hash, limits, body).await,
         }
     }
 
@@ -52,6 +55,7 @@ impl Staged {
     pub async fn keep(&mut self) -> Result<StagedState, SyncError> {
         match &mut self.0 {
             Kind::Disk(staged) => staged.sync().await.map(|()| StagedState::default()),
+            Kind::Bucket(staged) => staged.keep().await,
         }
     }
 
@@ -60,6 +64,7 @@ impl Staged {
     pub async fn seal(&mut self) -> Result<(), SyncError> {
         match &mut self.0 {
             Kind::Disk(staged) => staged.sync().await,
+            Kind::Bucket(staged) => staged.seal().await,
         }
     }
 
@@ -71,6 +76,7 @@ impl Staged {
     pub async fn rehash(&mut self, length: u64, hashes: Hashes) -> io::Result<ContentHash> {
         match &mut self.0 {
             Kind::Disk(staged) => staged.rehash(length, hashes).await,
+            Kind::Bucket(staged) => staged.rehash(length, hashes).await,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::bucket::Bucket;
 use crate::disk::Disk;
 use crate::{
     FileName, Finished, Hashes, Listing, Location, ObjectKey, OpenError, Options, ProbeError, ReadError,
@@ -22,6 +23,7 @@ pub struct Store(Backend);
 #[derive(Debug, Clone)]
 enum Backend {
     Disk(Disk),
+    Bucket(Bucket),
 }
 
 impl Store {
@@ -34,7 +36,7 @@ impl Store {
                 let disk = waiting(move || Disk::open(&root, durability)).await?;
                 Ok(Self(Backend::Disk(disk)))
             }
-            Location::Url(url) => Err(OpenError::Bucket(format!("storage.url {url} cannot be used yet"))),
+            Location::Url(url) => Bucket::open(url).await.map(|bucket| Self(Backend::Bucket(bucket))),
         }
     }
 
@@ -47,7 +49,7 @@ impl Store {
                 let disk = waiting(move || Disk::attach(&root, durability)).await?;
                 Ok(Self(Backend::Disk(disk)))
             }
-            Location::Url(url) => Err(OpenError::Bucket(format!("storage.url {url} cannot be used yet"))),
+            Location::Url(url) => Bucket::attach(url).await.map(|bucket| Self(Backend::Bucket(bucket))),
         }
     }
 
@@ -55,6 +57,7 @@ impl Store {
     pub fn is_shared(&self) -> bool {
         match &self.0 {
             Backend::Disk(_) => false,
+            Backend::Bucket(_) => true,
         }
     }
 
@@ -62,6 +65,7 @@ impl Store {
     pub async fn identity(&self) -> io::Result<String> {
         match &self.0 {
             Backend::Disk(disk) => disk.identity().await,
+            Backend::Bucket(bucket) => Ok(bucket.identity().to_owned()),
         }
     }
 
@@ -74,6 +78,9 @@ impl Store {
                 let _ = state;
                 disk.stage(key).await.map(|staged| Staged(staged::Kind::Disk(staged)))
             }
+            Backend::Bucket(bucket) => {
+                bucket.stage(key, state).await.map(|staged| Staged(staged::Kind::Bucket(Box::new(staged))))
+            }
         }
     }
 
@@ -84,6 +91,7 @@ impl Store {
                 let _ = state;
                 disk.delete(key).await.map(|_| ())
             }
+            Backend::Bucket(bucket) => bucket.discard(key, state).await,
         }
     }
 
@@ -91,6 +99,7 @@ impl Store {
     pub async fn size(&self, key: &ObjectKey) -> io::Result<Option<u64>> {
         match &self.0 {
             Backend::Disk(disk) => disk.size(key).await,
+            Backend::Bucket(bucket) => bucket.size(key).await,
         }
     }
 
@@ -102,6 +111,7 @@ impl Store {
     pub async fn delete(&self, key: &ObjectKey) -> io::Result<bool> {
         match &self.0 {
             Backend::Disk(disk) => disk.delete(key).await,
+            Backend::Bucket(bucket) => bucket.delete(key).await,
         }
     }
 
@@ -111,6 +121,9 @@ impl Store {
         match &self.0 {
             Backend::Disk(disk) => {
                 disk.read(key, first, length).await.map(|reader| Reader(reader::Kind::Disk(reader)))
+            }
+            Backend::Bucket(bucket) => {
+                bucket.read(key, first, length).await.map(|reader| Reader(reader::Kind::Bucket(reader)))
             }
         }
     }
@@ -124,6 +137,7 @@ impl Store {
     ) -> Result<T, ReadError> {
         match &self.0 {
             Backend::Disk(disk) => disk.inspect(key, look).await,
+            Backend::Bucket(bucket) => bucket.inspect(key, look).await,
         }
     }
 
@@ -132,6 +146,7 @@ impl Store {
     pub async fn verify(&self, key: &ObjectKey, hashes: Hashes) -> Result<Finished, ReadError> {
         match &self.0 {
             Backend::Disk(disk) => disk.verify(key, hashes).await,
+            Backend::Bucket(bucket) => bucket.verify(key, hashes).await,
         }
     }
 
@@ -140,6 +155,17 @@ impl Store {
     pub fn list(&self) -> Listing {
         match &self.0 {
             Backend::Disk(disk) => Listing(listing::Kind::Disk(disk.list())),
+            Backend::Bucket(bucket) => Listing(listing::Kind::Bucket(bucket.list())),
+        }
+    }
+
+    /// Walks through what uploads have left in the store beside finished objects: bytes that wait for more, and
+    /// leftovers of processes that died, which [`discard`](Self::discard) with the empty state takes away. For
+    /// the scrubber alone. A disk has nothing to show: there, such bytes are the object.
+    pub fn list_staged(&self) -> Listing {
+        match &self.0 {
+            Backend::Disk(_) => Listing(listing::Kind::Empty),
+            Backend::Bucket(bucket) => Listing(listing::Kind::Bucket(bucket.list_staged())),
         }
     }
 
@@ -147,6 +173,7 @@ impl Store {
     pub async fn probe(&self) -> Result<(), ProbeError> {
         match &self.0 {
             Backend::Disk(disk) => disk.probe().await,
+            Backend::Bucket(bucket) => bucket.probe().await,
         }
     }
 
@@ -154,6 +181,7 @@ impl Store {
     pub async fn free_bytes(&self) -> io::Result<Option<u64>> {
         match &self.0 {
             Backend::Disk(disk) => disk.free_bytes().await.map(Some),
+            Backend::Bucket(_) => Ok(None),
         }
     }
 
@@ -161,10 +189,8 @@ impl Store {
     /// `None`: the store has no such thing. Whether the object exists is not looked up.
     pub async fn presign(&self, key: &ObjectKey, lifetime: Duration) -> io::Result<Option<String>> {
         match &self.0 {
-            Backend::Disk(_) => {
-                let _ = (key, lifetime);
-                Ok(None)
-            }
+            Backend::Disk(_) => Ok(None),
+            Backend::Bucket(bucket) => bucket.presign(key, lifetime).await.map(Some),
         }
     }
 
@@ -173,6 +199,7 @@ impl Store {
     pub async fn file_write(&self, name: &FileName, source: &Path) -> io::Result<()> {
         match &self.0 {
             Backend::Disk(disk) => disk.file_write(name, source).await,
+            Backend::Bucket(bucket) => bucket.file_write(name, source).await,
         }
     }
 
@@ -181,6 +208,9 @@ impl Store {
         match &self.0 {
             Backend::Disk(disk) => {
                 disk.file_read(name).await.map(|reader| Reader(reader::Kind::Disk(reader)))
+            }
+            Backend::Bucket(bucket) => {
+                bucket.file_read(name).await.map(|reader| Reader(reader::Kind::Bucket(reader)))
             }
         }
     }
@@ -192,6 +222,7 @@ impl Store {
         }
         match &self.0 {
             Backend::Disk(disk) => disk.files(folder).await,
+            Backend::Bucket(bucket) => bucket.files(folder).await,
         }
     }
 
@@ -199,6 +230,7 @@ impl Store {
     pub async fn file_delete(&self, name: &FileName) -> io::Result<bool> {
         match &self.0 {
             Backend::Disk(disk) => disk.file_delete(name).await,
+            Backend::Bucket(bucket) => bucket.file_delete(name).await,
         }
     }
 }

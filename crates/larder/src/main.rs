@@ -5,6 +5,7 @@ mod command;
 mod logging;
 mod open;
 mod settings;
+mod snapshot;
 mod worker;
 
 use std::process::ExitCode;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use registry::Pace;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -32,7 +33,7 @@ pub(crate) fn start(opened: &Opened, settings: &GcSettings) -> Worker {
             tokio::select! {
                 biased;
                 _ = &mut stopped => return,
-                _ = collect.tick(), if enabled => match registry.collect().await {
+                _ = collect.tick(), if enabled => match registry.collect(Pace::BesideRequests).await {
                     Ok(collected) if collected.is_empty() => {}
                     Ok(collected) => tracing::info!(?collected, "collected garbage"),
                     Err(error) => tracing::error!(error = %error, "collection failed; it is tried again"),

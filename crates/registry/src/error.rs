@@ -158,6 +158,11 @@ impl Error {
     }
 }
 
+/// What somebody hears whose registry was deleted between the question for the right and the work.
+pub(crate) fn registry_gone() -> Error {
+    Error::not_found(What::Registry, "the registry was deleted just now")
+}
+
 impl From<db::Error> for Error {
     fn from(error: db::Error) -> Self {
         if matches!(error, db::Error::Full) {

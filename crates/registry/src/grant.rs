@@ -115,6 +115,7 @@ pub struct Repository {
     pub(crate) id: Option<i64>,
     pub(crate) name: RepositoryName,
     pub(crate) sparse: bool,
+    pub(crate) redirect: bool,
 }
 
 /// A registry that exists, as an index of packages.
@@ -125,6 +126,7 @@ pub struct Packages {
     pub(crate) registry: RegistryName,
     pub(crate) settings: PythonSettings,
     pub(crate) public: bool,
+    pub(crate) redirect: bool,
     pub(crate) serial: i64,
 }
 
@@ -241,8 +243,14 @@ impl Registry {
         {
             return Err(quarantined(name.repository(), reason));
         }
-        let (id, sparse) = (found.repository_id, found.sparse);
-        Ok(Granted::new(Repository { registry_id, id, name: name.clone(), sparse }, caller))
+        let repository = Repository {
+            registry_id,
+            id: found.repository_id,
+            name: name.clone(),
+            sparse: found.sparse,
+            redirect: found.redirect,
+        };
+        Ok(Granted::new(repository, caller))
     }
 
     /// Which of `actions` the principal may do on the repository now, for a token that will say so.
@@ -291,6 +299,7 @@ impl Registry {
             registry: name.clone(),
             settings: found.python,
             public: found.facts.visibility == Some(Visibility::Public),
+            redirect: found.redirect,
             serial: found.python_serial,
         };
         Ok(Granted::new(packages, caller))

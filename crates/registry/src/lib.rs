@@ -7,6 +7,7 @@
 #[macro_use]
 mod crash;
 
+mod backup;
 mod blob;
 mod catalog;
 mod collect;
@@ -32,10 +33,14 @@ pub use self::python::{
     PythonProjectView, PythonReleaseView, PythonSettings, PythonSettingsChange, PythonTarget, Rebuilt,
     StagedFile, Strictness,
 };
+pub use backup::{
+    BackupEvent, BackupOptions, BackupReport, RestoreOptions, RestoreReport, Snapshot, SnapshotTaken,
+    snapshots_list,
+};
 use blob::parse_key as blob_key;
 pub use blob::{BlobContent, BlobStat, Mounted, Pushed, UploadStatus};
 pub use catalog::CatalogPage;
-pub use collect::Collected;
+pub use collect::{Collected, CollectionStatus, Pace};
 pub use error::{Error, ErrorKind, PackageFault, What};
 pub use grant::{
     Caller, Delete, Granted, MembersList, MembersManage, Organization, OrganizationDelete,
@@ -65,6 +70,9 @@ pub struct Settings {
     pub trash_delay: Duration,
     /// Whether manifests without a tag, a parent or a subject are garbage too.
     pub collect_untagged: bool,
+    /// Blobs of this size in bytes and above are answered with a redirect to the object store, where it can sign
+    /// addresses; `None`: none are.
+    pub redirect_from: Option<u64>,
 }
 
 impl Default for Settings {
@@ -77,6 +85,7 @@ impl Default for Settings {
             grace: 24 * HOUR,
             trash_delay: HOUR,
             collect_untagged: false,
+            redirect_from: Some(1024 * 1024),
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use access::{Role, Visibility};
 use clock::Timestamp;
-use db::Durability;
+use db::{Durability, Lock};
 use oci::{OrganizationName, RegistryName};
 
 use crate::Registry;
-use crate::error::{Error, ErrorKind, What};
+use crate::error::{Error, ErrorKind, What, registry_gone};
 use crate::grant::{
     Caller, Granted, MembersList, MembersManage, OrganizationDelete, OrganizationMembersList,
     OrganizationMembersManage, OrganizationRead, RegistryCreate, RegistryManage, RegistryRead,
@@ -33,6 +33,9 @@ pub struct RegistrySettings {
     pub sparse: bool,
     /// Whether everything stays as it is: nothing is pushed and nothing deleted, whoever asks.
     pub read_only: bool,
+    /// Whether large blobs may be answered with a redirect to the object store, where there is one. Clients that
+    /// cannot reach it need this off.
+    pub redirect: bool,
     /// How its Python index judges uploads.
     pub python: PythonSettings,
 }
@@ -43,6 +46,7 @@ impl Default for RegistrySettings {
             visibility: Visibility::Private,
             sparse: false,
             read_only: false,
+            redirect: true,
             python: PythonSettings::default(),
         }
     }
@@ -57,6 +61,8 @@ pub struct RegistrySettingsChange {
     pub sparse: Option<bool>,
     /// Whether nothing is pushed and nothing deleted.
     pub read_only: Option<bool>,
+    /// Whether large blobs may be answered with a redirect.
+    pub redirect: Option<bool>,
     /// How the Python index judges uploads.
     pub python: PythonSettingsChange,
 }
@@ -110,6 +116,7 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
                     rows::first_start_complete_in(transaction, now).await?;
                     Ok(())
                 })
@@ -129,6 +136,8 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
+                    user_hold_in(transaction, first_admin).await?;
                     let id = rows::organization_insert_in(transaction, &text, now)
                         .await
                         .map_err(|error| taken(error, || format!("organization {text} exists already")))?;
@@ -148,7 +157,7 @@ impl Registry {
         rows::organization_get(self.db(), granted.resource.id)
             .await?
             .map(organization_view)
-            .ok_or_else(|| Error::not_found(What::Organization, "the organization was deleted just now"))
+            .ok_or_else(organization_gone)
     }
 
     /// Organizations after `after` that the caller may see: all for a system administrator.
@@ -172,6 +181,7 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
                     if rows::organization_delete_in(transaction, organization.id).await? {
                         return Ok(());
                     }
@@ -205,6 +215,10 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
+                    if !rows::organization_hold_in(transaction, organization.id).await? {
+                        return Err(organization_gone());
+                    }
                     rows::registry_insert_in(
                         transaction,
                         organization.id,
@@ -227,9 +241,7 @@ impl Registry {
     /// A registry.
     pub async fn registry_get(&self, granted: &Granted<RegistryRead>) -> Result<RegistryView, Error> {
         let place = &granted.resource;
-        let row = rows::registry_get(self.db(), place.id)
-            .await?
-            .ok_or_else(|| Error::not_found(What::Registry, "the registry was deleted just now"))?;
+        let row = rows::registry_get(self.db(), place.id).await?.ok_or_else(registry_gone)?;
         Ok(registry_view(&place.organization, row))
     }
 
@@ -256,11 +268,14 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
-                    let before = rows::registry_settings_in(transaction, id).await?.unwrap_or_default();
+                    transaction.lock(Lock::Tenancy, 0).await?;
+                    let before =
+                        rows::registry_settings_in(transaction, id).await?.ok_or_else(registry_gone)?;
                     let after = RegistrySettings {
                         visibility: change.visibility.unwrap_or(before.visibility),
                         sparse: change.sparse.unwrap_or(before.sparse),
                         read_only: change.read_only.unwrap_or(before.read_only),
+                        redirect: change.redirect.unwrap_or(before.redirect),
                         python: change.python.applied_to(before.python),
                     };
                     rows::registry_settings_set_in(transaction, id, after).await?;
@@ -277,6 +292,11 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
+                    // Whoever is making its first repository holds it, and is waited for.
+                    if !rows::registry_take_in(transaction, place.id).await? {
+                        return Err(registry_gone());
+                    }
                     if !force && rows::registry_has_repositories_in(transaction, place.id).await? {
                         return Err(Error::new(
                             ErrorKind::Conflict,
@@ -305,6 +325,11 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
+                    if !rows::organization_hold_in(transaction, id).await? {
+                        return Err(organization_gone());
+                    }
+                    user_hold_in(transaction, user_id).await?;
                     if role != Role::Admin {
                         keep_an_admin_in(transaction, id, user_id).await?;
                     }
@@ -325,6 +350,7 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
                     keep_an_admin_in(transaction, id, user_id).await?;
                     found(rows::organization_member_delete_in(transaction, id, user_id).await?)
                 })
@@ -362,6 +388,11 @@ impl Registry {
         self.db()
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
+                    if !rows::registry_hold_in(transaction, id).await? {
+                        return Err(registry_gone());
+                    }
+                    user_hold_in(transaction, user_id).await?;
                     rows::registry_member_put_in(transaction, id, user_id, role).await?;
                     Ok(())
                 })
@@ -378,9 +409,10 @@ impl Registry {
         let id = granted.resource.id;
         self.db()
             .write(Durability::Durable, move |transaction| {
-                Box::pin(
-                    async move { found(rows::registry_member_delete_in(transaction, id, user_id).await?) },
-                )
+                Box::pin(async move {
+                    transaction.lock(Lock::Tenancy, 0).await?;
+                    found(rows::registry_member_delete_in(transaction, id, user_id).await?)
+                })
             })
             .await
     }
@@ -414,6 +446,17 @@ async fn keep_an_admin_in(transaction: &mut db::Transaction, id: i64, leaving: i
         ErrorKind::Conflict,
         "this would leave the organization without an administrator; make somebody else one first",
     ))
+}
+
+fn organization_gone() -> Error {
+    Error::not_found(What::Organization, "the organization was deleted just now")
+}
+
+async fn user_hold_in(transaction: &mut db::Transaction, id: i64) -> Result<(), Error> {
+    if rows::user_hold_in(transaction, id).await? {
+        return Ok(());
+    }
+    Err(Error::not_found(What::Member, "the user was deleted just now"))
 }
 
 fn taken(error: db::Error, message: impl FnOnce() -> String) -> Error {

@@ -22,6 +22,7 @@ mod observe;
 mod oci;
 mod ops;
 mod python;
+mod redirect;
 mod tls;
 mod token;
 
@@ -81,6 +82,7 @@ struct State {
     bodies: limit::Bodies,
     pages: self::python::Pages,
     readiness: Readiness,
+    collection_seen: ops::CollectionSeen,
     /// Management, tokens and operations: surfaces whose paths a router can match.
     router: axum::Router,
 }
@@ -102,6 +104,7 @@ impl Server {
             auth,
             settings,
             readiness,
+            collection_seen: ops::CollectionSeen::default(),
         }))
     }
 

@@ -13,7 +13,8 @@ use crate::process;
 /// How long a client may take before it counts as stuck.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Where the program `name` is: in `LARDER_TEST_TOOLS`, else on the search path.
+/// Where the program `name` is: in `LARDER_TEST_TOOLS`, else on the search path, else where Debian keeps what
+/// only administrators are expected to type.
 ///
 /// A missing client fails the test. Skipping would make a run green that has proved nothing.
 pub fn tool(name: &str) -> PathBuf {
@@ -22,6 +23,7 @@ pub fn tool(name: &str) -> PathBuf {
     pinned
         .into_iter()
         .chain(std::env::split_paths(&search))
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
         .map(|directory| directory.join(name))
         .find(|path| path.is_file())
         .unwrap_or_else(|| {

@@ -9,19 +9,27 @@
 
 mod api;
 mod background;
+pub mod balancer;
+pub mod bucket;
 mod command;
 mod dockerd;
+pub mod fault;
 pub mod images;
+mod port;
+pub mod postgres;
 mod process;
 pub mod python;
 mod random;
+mod replicas;
 mod server;
+mod service;
 
 pub use api::{Answer, Api, Place, Role, Visibility};
 pub use background::Background;
 pub use command::{Output, Sandbox, run, run_within, tool};
 pub use dockerd::Dockerd;
 pub use random::{random_bytes, random_word};
+pub use replicas::Replicas;
 pub use reqwest::Method;
 pub use reqwest::blocking::{Body, RequestBuilder};
 pub use server::{Options, Server};

@@ -1,7 +1,7 @@
 //! The program as its user starts it, in a directory that is thrown away.
 
 use std::fs::OpenOptions;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::bucket::{Bucket, S3};
+use crate::port::free_port;
+use crate::postgres::{Database, Postgres};
+use crate::service::Undertaker;
 use crate::{Api, process, random_word};
 
 /// How long a server may take until it says that it is ready.
@@ -18,7 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many ports are tried before giving up: somebody else may take the one that was just found free.
 const ATTEMPTS: usize = 5;
 
+/// The variable with the database's URL.
+const DATABASE: &str = "LARDER_DATABASE__URL";
+/// The variable with the object store's URL.
+const STORAGE: &str = "LARDER_STORAGE__URL";
+
 /// What to start.
+///
+/// Where neither a database nor a variable for one is set, `LARDER_TEST_DATABASE` in the environment of the
+/// tests decides: `sqlite` (as if it were absent) or `postgres`, a new database in [`Postgres::shared`]. For the
+/// objects it is `LARDER_TEST_STORAGE`: `disk` (as if it were absent) or `s3`, a new bucket in [`S3::shared`].
+/// So every suite runs on every pair of them.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server program, in an integration test `env!("CARGO_BIN_EXE_larder")`.
@@ -27,12 +41,25 @@ pub struct Options {
     pub env: Vec<(String, String)>,
     /// Where the server keeps its data, when that is not a directory that is thrown away.
     pub data_directory: Option<PathBuf>,
+    /// Where the server keeps its rows, when that is not its data directory.
+    pub database: Option<Database>,
+    /// Where the server keeps its objects, when that is not its data directory.
+    pub bucket: Option<Bucket>,
+    /// The password of the account `admin`, when that is not a random one.
+    pub admin_password: Option<String>,
 }
 
 impl Options {
     /// The program at `program`, with nothing configured.
     pub fn new(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), env: Vec::new(), data_directory: None }
+        Self {
+            program: program.into(),
+            env: Vec::new(),
+            data_directory: None,
+            database: None,
+            bucket: None,
+            admin_password: None,
+        }
     }
 
     /// The same with the data in `directory`, which the test looks after.
@@ -42,25 +69,83 @@ impl Options {
         self
     }
 
+    /// The same with the rows in `database`.
+    #[must_use]
+    pub fn postgres(mut self, database: &Database) -> Self {
+        self.database = Some(database.clone());
+        self
+    }
+
+    /// The same with the objects in `bucket`.
+    #[must_use]
+    pub fn bucket(mut self, bucket: &Bucket) -> Self {
+        self.bucket = Some(bucket.clone());
+        self
+    }
+
+    /// The same over everything that `server` keeps: its data directory, its database and its bucket, and with
+    /// its administrator.
+    #[must_use]
+    pub fn data_of(mut self, server: &Server) -> Self {
+        self.data_directory = Some(server.data_directory());
+        self.database.clone_from(&server.options.database);
+        self.bucket.clone_from(&server.options.bucket);
+        self.admin_password = Some(server.admin_password.clone());
+        self
+    }
+
+    /// The same with this password for the account `admin`.
+    #[must_use]
+    pub fn admin_password(mut self, password: &str) -> Self {
+        self.admin_password = Some(password.to_owned());
+        self
+    }
+
     /// The same with one more variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
+
+    /// The same on what the environment of the tests asks for, where nothing is said about it here.
+    fn or_as_asked_for(mut self) -> Self {
+        let is_open = |name: &str| !self.env.iter().any(|(set, _)| set == name);
+        if self.database.is_none()
+            && is_open(DATABASE)
+            && is_asked_for("LARDER_TEST_DATABASE", "sqlite", "postgres")
+        {
+            self.database = Some(Postgres::shared().database());
+        }
+        let is_open = |name: &str| !self.env.iter().any(|(set, _)| set == name);
+        if self.bucket.is_none() && is_open(STORAGE) && is_asked_for("LARDER_TEST_STORAGE", "disk", "s3") {
+            self.bucket = Some(S3::shared().bucket());
+        }
+        self
+    }
+}
+
+/// Whether the variable `name` asks for `other` and not for `usual`, as it does when it is absent.
+fn is_asked_for(name: &str, usual: &str, other: &str) -> bool {
+    match std::env::var(name) {
+        Err(_) => false,
+        Ok(value) if value == usual || value.is_empty() => false,
+        Ok(value) if value == other => true,
+        Ok(value) => panic!("{name} is {value:?}; it is {usual:?} or {other:?}"),
+    }
 }
 
 /// A running server with a data directory and an administrator of its own. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
-    options: Options,
-    directory: TempDir,
     port: u16,
     admin_password: String,
     /// Absent only between an end and the next start.
     child: Option<Child>,
-    /// Of a server that is never dropped: the end of its input tells this process that the test program is gone.
-    undertaker: Option<Child>,
+    // Dropped in this order: the undertaker must not outlive the directory that it would remove.
+    undertaker: Undertaker,
+    directory: TempDir,
+    options: Options,
 }
 
 impl Server {
@@ -68,15 +153,11 @@ impl Server {
     ///
     /// Panics with the server's log when that takes more than ten seconds or the program ends.
     pub fn start(options: Options) -> Self {
+        let options = options.or_as_asked_for();
         let directory = TempDir::new().expect("a temporary directory can be made");
-        let mut server = Self {
-            options,
-            directory,
-            port: 0,
-            admin_password: random_word(),
-            child: None,
-            undertaker: None,
-        };
+        let undertaker = Undertaker::new(directory.path(), "TERM");
+        let admin_password = options.admin_password.clone().unwrap_or_else(random_word);
+        let mut server = Self { port: 0, admin_password, child: None, undertaker, directory, options };
         for _ in 1..ATTEMPTS {
             server.port = free_port();
             match server.launch() {
@@ -90,28 +171,10 @@ impl Server {
         server
     }
 
-    /// One server for all tests of a program, started by whoever asks first. A static is never dropped, so
-    /// another process ends the server and removes its data once the test program is gone, however it went.
+    /// One server for all tests of a program, started by whoever asks first. A static is never dropped, but the
+    /// server ends with the test program nevertheless, as every server does, however that went.
     pub fn shared(cell: &'static OnceLock<Self>, options: impl FnOnce() -> Options) -> &'static Self {
-        cell.get_or_init(|| {
-            let mut server = Self::start(options());
-            server.undertaker = Some(server.undertaker());
-            server
-        })
-    }
-
-    /// Starts a process that waits for the end of its standard input, then ends the server and cleans up.
-    fn undertaker(&self) -> Child {
-        const SCRIPT: &str = "cat >/dev/null; kill \"$1\"; sleep 1; kill -9 \"$1\"; rm -rf \"$2\"";
-        let child = self.child.as_ref().expect("a server that was started has a process");
-        Command::new("sh")
-            .args(["-c", SCRIPT, "sh", &child.id().to_string()])
-            .arg(self.directory.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("a shell can be started")
+        cell.get_or_init(|| Self::start(options()))
     }
 
     /// Where it listens, without a slash at the end: `http://localhost:PORT`.
@@ -125,6 +188,11 @@ impl Server {
     /// token service whose host is a bare private address.
     pub fn host(&self) -> String {
         format!("localhost:{}", self.port)
+    }
+
+    /// One of the two addresses that `localhost` stands for, for a client that has no names.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// A full reference to `name`, such as `demo/main/hello:1`.
@@ -142,7 +210,38 @@ impl Server {
         Api::new(self.url(), "admin", &self.admin_password)
     }
 
-    /// The directory that holds everything the server stores.
+    /// Where the rows are, as the server's own configuration has it: `postgres://…` or `sqlite:PATH`.
+    pub fn database_url(&self) -> String {
+        let file = || format!("sqlite:{}", self.data_directory().join("larder.db").display());
+        self.database().map_or_else(file, Database::url)
+    }
+
+    /// Where the rows are, when that is not the data directory.
+    pub fn database(&self) -> Option<&Database> {
+        self.options.database.as_ref()
+    }
+
+    /// Where the objects are, when that is not the data directory.
+    pub fn bucket(&self) -> Option<&Bucket> {
+        self.options.bucket.as_ref()
+    }
+
+    /// How many objects of content the server keeps, in its bucket or on its disk.
+    #[track_caller]
+    pub fn object_count(&self) -> usize {
+        if let Some(bucket) = self.bucket() {
+            return bucket.object_count();
+        }
+        let objects = self.data_directory().join("objects");
+        let folders = std::fs::read_dir(objects).expect("a directory of the store can be read");
+        folders
+            .map(|folder| folder.expect("an entry can be read").path())
+            .map(|folder| std::fs::read_dir(folder).expect("a directory of the store can be read").count())
+            .sum()
+    }
+
+    /// The directory that holds everything the server stores, but for what is in [`Self::database`] and
+    /// [`Self::bucket`].
     pub fn data_directory(&self) -> PathBuf {
         self.options.data_directory.clone().unwrap_or_else(|| self.directory.path().join("data"))
     }
@@ -168,9 +267,16 @@ impl Server {
         let mut command = Command::new(&self.options.program);
         // What the developer's own shell sets for a server of theirs must not reach this one.
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("LARDER_") {
+            let text = name.to_string_lossy();
+            if ["LARDER_", "AWS_", "PG"].iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(name);
             }
+        }
+        if let Some(database) = self.database() {
+            command.env(DATABASE, database.url());
+        }
+        if let Some(bucket) = self.bucket() {
+            command.env(STORAGE, bucket.url()).envs(bucket.env());
         }
         command
             .args(arguments)
@@ -187,6 +293,7 @@ impl Server {
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             process::kill(&mut child);
+            self.undertaker.watch(None);
         }
     }
 
@@ -194,6 +301,7 @@ impl Server {
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             process::stop(&mut child, PATIENCE);
+            self.undertaker.watch(None);
         }
     }
 
@@ -208,6 +316,7 @@ impl Server {
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let status = process::wait(self.child.as_mut()?, limit)?;
         self.child = None;
+        self.undertaker.watch(None);
         Some(status)
     }
 
@@ -231,6 +340,7 @@ impl Server {
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.options.program.display()));
+        self.undertaker.watch(Some(&child));
         self.child = Some(child);
         self.wait_until_ready().inspect_err(|_| self.kill9())
     }
@@ -267,11 +377,4 @@ impl Drop for Server {
             eprintln!("--- the server's log\n{}", self.log());
         }
     }
-}
-
-/// A port that was free a moment ago. The server binds it itself, so a neighbour may be faster.
-fn free_port() -> u16 {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback interface has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
 }

@@ -1,8 +1,15 @@
 //! The command line, one file a command.
 
 mod admin;
+mod backup;
 mod config;
+mod export;
 mod gc;
+mod import;
+mod migrate;
+mod moving;
+mod progress;
+mod restore;
 mod scrub;
 mod serve;
 
@@ -54,8 +61,17 @@ enum Command {
     },
     /// Collect garbage now, beside the server or without it.
     Gc(gc::GcArguments),
+    /// Bring the database's schema up to date, or say what that would do.
+    Migrate(migrate::MigrateArguments),
     /// Read all content and report what is missing, damaged or unknown. Nothing is changed.
     Scrub,
+    Backup(backup::BackupArguments),
+    Restore(restore::RestoreArguments),
+    /// Copy repositories from another registry, or from its data directory, into this one or any other Larder.
+    /// Every digest is verified; running it again goes on where it stopped.
+    Import(Box<import::ImportArguments>),
+    /// Copy images into an OCI image layout, a directory that skopeo, oras and others read.
+    Export(export::ExportArguments),
 }
 
 impl Larder {
@@ -71,7 +87,13 @@ impl Larder {
             Command::Config { command } => config::run(&command, &load()?),
             Command::Admin { command } => block_on(admin::run(command, load()?)),
             Command::Gc(arguments) => block_on(gc::run(arguments, load()?)),
+            Command::Migrate(arguments) => block_on(migrate::run(arguments, load()?)),
             Command::Scrub => block_on(scrub::run(load()?)),
+            Command::Backup(arguments) => block_on(backup::run(arguments, load()?)),
+            Command::Restore(arguments) => block_on(restore::run(arguments, load()?)),
+            // These two are clients and need no configuration.
+            Command::Import(arguments) => block_on(import::run(*arguments)),
+            Command::Export(arguments) => block_on(export::run(arguments)),
         }
     }
 }

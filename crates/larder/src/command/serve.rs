@@ -10,13 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::open::Opened;
 use crate::settings::Settings;
-use crate::{bootstrap, logging, worker};
+use crate::{bootstrap, logging, snapshot, worker};
 
 pub(super) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     logging::start(&settings.log)?;
     // Taken before anything is opened, so that a second server says which address is taken.
     let listeners = Listeners::bind(&settings.server.listen).await?;
     let opened = Opened::for_serving(&settings).await?;
+    opened.registry.expect_no_lost_database().await?;
     bootstrap::run(&opened, &settings).await.context("the first start could not be completed")?;
     let server = Server::new(
         opened.registry.clone(),
@@ -36,8 +37,12 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         tracing::info!("stopping: requests under way are finished first");
     };
     let worker = worker::start(&opened, &settings.gc);
+    let snapshots = snapshot::start(&opened, &settings);
     server.serve(listeners, settings.server.tls(), stop).await?;
     worker.stop().await;
+    if let Some(snapshots) = snapshots {
+        snapshots.stop().await;
+    }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

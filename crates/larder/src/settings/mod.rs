@@ -124,13 +124,23 @@ pub(crate) struct StorageSettings {
     /// A bucket for the content, `s3://bucket/prefix?endpoint=…&region=…&path_style=true&sse=…`; credentials come
     /// from the environment, the profile or the machine's role. Empty for the data folder.
     url: String,
+    /// Blobs of this size and above are answered with a redirect to the bucket, unless their registry wants none.
+    redirect_from_bytes: u64,
+    /// Whether large blobs are answered with redirects at all: clients have to reach the bucket for that.
+    redirect: bool,
     /// "durable", or "relaxed" for throw-away use: a power cut may lose what was acknowledged.
     durability: Durability,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { data_dir: PathBuf::from("./larder-data"), url: String::new(), durability: Durability::Durable }
+        Self {
+            data_dir: PathBuf::from("./larder-data"),
+            url: String::new(),
+            redirect_from_bytes: 1024 * 1024,
+            redirect: true,
+            durability: Durability::Durable,
+        }
     }
 }
 
@@ -151,11 +161,14 @@ pub(crate) struct DatabaseSettings {
     url: SecretString,
     /// Connections that one server opens to PostgreSQL at most.
     connections: usize,
+    /// How often an SQLite file that has changed is saved into the storage, where the last 24 are kept for
+    /// `larder restore --from latest`; 0s for never.
+    snapshots: Text,
 }
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { url: SecretString::from(""), connections: 16 }
+        Self { url: SecretString::from(""), connections: 16, snapshots: Duration::from_hours(1).into() }
     }
 }
 
@@ -380,6 +393,21 @@ impl Settings {
         })
     }
 
+    /// How often the database is saved into the storage; zero for never.
+    pub(crate) fn snapshot_interval(&self) -> Duration {
+        self.database.snapshots.duration()
+    }
+
+    /// The folder of the database, when that is a file.
+    pub(crate) fn database_folder(&self) -> Option<PathBuf> {
+        match self.database.location(&self.storage.data_dir) {
+            Ok(db::Location::Sqlite(path)) => {
+                Some(path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).into())
+            }
+            _ => None,
+        }
+    }
+
     /// Whether anything lies in the data folder.
     pub(crate) fn uses_data_dir(&self) -> bool {
         self.storage.url.is_empty() || self.database.url.expose_secret().is_empty()
@@ -393,6 +421,7 @@ impl Settings {
             grace: self.gc.grace.duration(),
             trash_delay: self.gc.trash_delay.duration(),
             collect_untagged: self.gc.collect_untagged,
+            redirect_from: self.storage.redirect.then_some(self.storage.redirect_from_bytes),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Nothing here needs another program: `cargo test -p larder` runs it all.
 
 mod auth;
+mod backup;
 mod disk;
 mod isolation;
 mod lifecycle;

@@ -20,8 +20,8 @@ use crate::{Registry, store};
 pub(crate) struct StoredObject {
     key: String,
     finished: Finished,
-    /// The object of the same content that was there has lost its bytes; these take their place.
-    replaces_lost: bool,
+    /// Where the object of the same content lay that has lost its bytes; these take their place.
+    replaces: Option<String>,
 }
 
 impl Registry {
@@ -31,13 +31,14 @@ impl Registry {
         key: &ObjectKey,
         finished: Finished,
     ) -> Result<StoredObject, Error> {
-        let replaces_lost = match store::blobs::object_by_sha256(self.db(), finished.sha256).await? {
+        let replaces = match store::blobs::object_by_sha256(self.db(), finished.sha256).await? {
             Some((_, stored, size)) if stored != key.as_str() => {
-                self.blobs().size(&parse_key(&stored)?).await.map_err(storage_failed)? != Some(size)
+                let found = self.blobs().size(&parse_key(&stored)?).await.map_err(storage_failed)?;
+                (found != Some(size)).then_some(stored)
             }
-            _ => false,
+            _ => None,
         };
-        Ok(StoredObject { key: key.to_string(), finished, replaces_lost })
+        Ok(StoredObject { key: key.to_string(), finished, replaces })
     }
 
     /// Writes a few bytes under a session, which takes them away again should nobody adopt them.
@@ -74,30 +75,40 @@ impl Registry {
     }
 }
 
-/// Makes stored bytes an object, or puts them into the trash when there is one of the same content.
+/// Makes stored bytes an object, or puts them into the trash when there is one of the same content. The object
+/// is held from here on.
 pub(crate) async fn object_adopt_in(
     transaction: &mut Transaction,
     stored: &StoredObject,
     now: Timestamp,
     trash_delay: Duration,
 ) -> Result<i64, db::Error> {
-    let StoredObject { key, finished, replaces_lost } = stored;
-    let Some((object_id, other_key, _)) =
-        store::blobs::object_by_sha256_in(transaction, finished.sha256).await?
-    else {
-        let Finished { sha256, sha512, size } = *finished;
-        return store::blobs::object_insert_in(transaction, key, size, sha256, sha512, now).await;
+    let StoredObject { key, finished, replaces } = stored;
+    let Finished { sha256, sha512, size } = *finished;
+    let (object_id, other_key) = loop {
+        let found = match replaces {
+            None => store::blobs::object_hold_by_sha256_in(transaction, sha256).await?,
+            // Its key is about to change, which holding it would not allow.
+            Some(_) => store::blobs::object_take_by_sha256_in(transaction, sha256).await?,
+        };
+        if let Some((id, other_key, _)) = found {
+            break (id, other_key);
+        }
+        if let Some(id) = store::blobs::object_insert_in(transaction, key, size, sha256, sha512, now).await? {
+            return Ok(id);
+        }
+        // Somebody else made it meanwhile.
     };
     if other_key != *key {
-        let loser = if *replaces_lost {
+        let loser = if replaces.as_ref() == Some(&other_key) {
             store::blobs::object_rekey_in(transaction, object_id, key).await?;
             &other_key
         } else {
             key
         };
-        store::trash::trash_add_in(transaction, loser, now + trash_delay).await?;
+        store::trash::trash_add_in(transaction, loser, None, size, now + trash_delay).await?;
     }
-    if let Some(sha512) = finished.sha512 {
+    if let Some(sha512) = sha512 {
         store::blobs::object_sha512_set_in(transaction, object_id, sha512).await?;
     }
     Ok(object_id)

@@ -15,6 +15,11 @@ impl Registry {
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    if !store::repositories::repository_hold_in(transaction, repository_id).await?
+                        || !collect::blob_take_in(transaction, repository_id, text.as_str()).await?
+                    {
+                        return Err(super::unknown(&text, &name));
+                    }
                     let holder =
                         store::manifests::edge_holder_in(transaction, repository_id, text.as_str()).await?;
                     if let Some(holder) = holder {
@@ -23,8 +28,7 @@ impl Registry {
                             format!("manifest {holder} still names blob {text}; delete the manifest first"),
                         ));
                     }
-                    let linked = collect::unlink_in(transaction, repository_id, text.as_str(), delete_after);
-                    if linked.await? { Ok(()) } else { Err(super::unknown(&text, &name)) }
+                    collect::unlink_in(transaction, repository_id, text.as_str(), delete_after).await
                 })
             })
             .await

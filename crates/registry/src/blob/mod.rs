@@ -4,6 +4,7 @@ mod adopt;
 mod delete;
 mod mount;
 mod pull;
+mod redirect;
 mod upload;
 
 use oci::Digest;

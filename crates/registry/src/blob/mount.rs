@@ -31,14 +31,15 @@ impl Registry {
         let user_id = granted.caller.user_id();
         let (target, text) = (granted.resource.clone(), digest.as_str().to_owned());
         let (now, grace) = (self.now(), self.settings().grace);
-        self.db()
-            .write(db::Durability::Durable, move |transaction| {
+        let mounted = self
+            .db()
+            .write::<(), NotMounted, _>(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
                     let object = match source_id {
                         Some(id) => store::blobs::blob_object_in(transaction, id, &text).await?,
                         None => store::blobs::blob_find_pullable_in(transaction, &text, user_id).await?,
                     };
-                    let Some(object_id) = object else { return Ok(Mounted::No) };
+                    let object_id = object.ok_or(NotMounted::Unknown)?;
                     let repository_id = store::repositories::repository_ensure_in(
                         transaction,
                         target.registry_id,
@@ -46,12 +47,39 @@ impl Registry {
                         now,
                     )
                     .await?;
-                    store::blobs::blob_link_in(transaction, repository_id, &text, object_id, now).await?;
                     store::review::review_add_in(transaction, repository_id, Kind::Blob, &text, now + grace)
                         .await?;
-                    Ok(Mounted::Yes)
+                    if !store::blobs::object_hold_in(transaction, object_id).await? {
+                        return Err(NotMounted::Unknown);
+                    }
+                    store::blobs::blob_link_in(transaction, repository_id, &text, object_id, now).await?;
+                    Ok(())
                 })
             })
-            .await
+            .await;
+        match mounted {
+            Ok(()) => Ok(Mounted::Yes),
+            Err(NotMounted::Unknown) => Ok(Mounted::No),
+            Err(NotMounted::Failed(error)) => Err(error),
+        }
+    }
+}
+
+/// Why nothing was written.
+enum NotMounted {
+    /// There is no such blob, or it is being collected.
+    Unknown,
+    Failed(Error),
+}
+
+impl From<Error> for NotMounted {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<db::Error> for NotMounted {
+    fn from(error: db::Error) -> Self {
+        Self::Failed(error.into())
     }
 }

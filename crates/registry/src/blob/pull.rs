@@ -18,7 +18,9 @@ pub struct BlobStat {
 pub struct BlobContent {
     /// Its length in bytes.
     pub size: u64,
-    key: ObjectKey,
+    pub(super) key: ObjectKey,
+    /// Whether the registry lets clients fetch it from the object store.
+    pub(super) may_redirect: bool,
     repository_id: i64,
     repository: RepositoryName,
     digest: Digest,
@@ -28,11 +30,13 @@ impl BlobContent {
     /// The bytes that a repository's link leads to.
     pub(crate) fn new(
         blob: &BlobRow,
+        may_redirect: bool,
         repository_id: i64,
         repository: RepositoryName,
         digest: Digest,
     ) -> Result<Self, Error> {
-        Ok(Self { size: blob.size, key: parse_key(&blob.object_key)?, repository_id, repository, digest })
+        let key = parse_key(&blob.object_key)?;
+        Ok(Self { size: blob.size, key, may_redirect, repository_id, repository, digest })
     }
 }
 
@@ -53,19 +57,15 @@ impl Registry {
                 .db()
                 .write::<bool, Error, _>(db::Durability::Relaxed, move |transaction| {
                     Box::pin(async move {
-                        let linked =
-                            store::blobs::blob_object_in(transaction, repository_id, &text).await?.is_some();
-                        if linked {
-                            store::review::review_add_in(
-                                transaction,
-                                repository_id,
-                                store::review::Kind::Blob,
-                                &text,
-                                now + grace,
-                            )
-                            .await?;
-                        }
-                        Ok(linked)
+                        // Whoever judges it right now is waited for before the link is looked at.
+                        store::review::review_of_blob_postpone_in(
+                            transaction,
+                            repository_id,
+                            &text,
+                            now + grace,
+                        )
+                        .await?;
+                        Ok(store::blobs::blob_object_in(transaction, repository_id, &text).await?.is_some())
                     })
                 })
                 .await?;
@@ -79,8 +79,15 @@ impl Registry {
     /// Finds a blob for reading.
     pub async fn blob_pull(&self, granted: &Granted<Pull>, digest: &Digest) -> Result<BlobContent, Error> {
         let repository_id = granted.existing().map_err(|_| super::unknown(digest, granted.name()))?;
-        let blob = self.blob_row(granted, digest).await?;
-        BlobContent::new(&blob, repository_id, granted.name().clone(), digest.clone())
+        let blob = store::blobs::blob_get_or_last(self.db(), repository_id, digest.as_str()).await?;
+        let blob = blob.ok_or_else(|| super::unknown(digest, granted.name()))?;
+        BlobContent::new(
+            &blob,
+            granted.resource.redirect,
+            repository_id,
+            granted.name().clone(),
+            digest.clone(),
+        )
     }
 
     /// Reads `length` bytes of a blob from `first` on. A blob that was deleted since it was found is not there.

@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use blobs::{
     AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged, StagedState,
+    SyncError,
 };
 use bytes::Bytes;
 use futures_core::Stream;
@@ -16,7 +17,7 @@ use super::pull::parse_key;
 use crate::error::{Error, ErrorKind, What};
 use crate::grant::{Granted, Push};
 use crate::store::review::Kind;
-use crate::store::uploads::UploadRow;
+use crate::store::uploads::{AbandonedUpload, UploadRow};
 use crate::{Registry, store};
 
 /// How long a finished session still answers, for a client that lost the first answer.
@@ -43,6 +44,8 @@ pub enum Pushed {
 /// A session that this request alone may write to.
 struct OpenUpload {
     row: UploadRow,
+    /// Where the row stands, whatever this request has appended since.
+    recorded: u64,
     staged: Staged,
     key: ObjectKey,
 }
@@ -86,6 +89,7 @@ impl Registry {
             object_key: key.to_string(),
             offset: 0,
             hash_state: ContentHash::new(hashes).to_bytes(),
+            staged: None,
             completed: None,
             expires_at: (self.now() + self.settings().upload_ttl).as_millis(),
         };
@@ -221,33 +225,42 @@ impl Registry {
             .ok_or_else(|| unknown(id))
     }
 
-    /// Takes the session for writing. The lock is on the object's file, so it holds between processes too
-    /// and goes with the process that has it.
+    /// Takes the session for writing. On a disk the lock is on the object's file, so it holds between processes
+    /// and goes with the process that has it. In a bucket it holds in this process; servers that write the same
+    /// session at once do each other no harm, and only the first to record what it wrote is acknowledged.
     async fn upload_open(&self, granted: &Granted<Push>, id: &UploadId) -> Result<OpenUpload, Error> {
-        let before = self.upload_row(granted, id).await?;
-        if before.completed.is_some() {
-            return Err(unknown(id));
-        }
-        let key = parse_key(&before.object_key)?;
-        let staged = match self.blobs().stage(&key, &StagedState::default()).await {
-            Ok(staged) => staged,
-            Err(StageError::Busy) => {
-                return Err(out_of_order(before.offset, "another request is writing to it"));
+        let mut before = self.upload_row(granted, id).await?;
+        loop {
+            if before.completed.is_some() {
+                return Err(unknown(id));
             }
-            Err(StageError::Full) => return Err(storage_full()),
-            Err(error @ StageError::Io(_)) => return Err(storage_failed(error)),
-        };
-        // Only what is read under the lock counts: another request may just have ended.
-        let gone = match self.upload_row(granted, id).await {
-            Ok(row) if row.completed.is_none() => return Ok(OpenUpload { row, staged, key }),
-            Ok(_) => unknown(id),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound(_)) => error,
-            Err(error) => return Err(error),
-        };
-        // Taking the lock may have made the file anew after a cancel; an object stays.
-        drop(staged);
-        self.discard(&key).await?;
-        Err(gone)
+            let key = parse_key(&before.object_key)?;
+            let staged = match self.blobs().stage(&key, &state_of(&before)).await {
+                Ok(staged) => staged,
+                Err(StageError::Busy) => {
+                    return Err(out_of_order(before.offset, "another request is writing to it"));
+                }
+                Err(StageError::Full) => return Err(storage_full()),
+                Err(error @ StageError::Io(_)) => return Err(storage_failed(error)),
+            };
+            // Only what is read under the lock counts: another request may just have ended.
+            let gone = match self.upload_row(granted, id).await {
+                Ok(row) if row.completed.is_some() => unknown(id),
+                Ok(row) if row.staged == before.staged => {
+                    return Ok(OpenUpload { recorded: row.offset, row, staged, key });
+                }
+                Ok(row) => {
+                    before = row;
+                    continue;
+                }
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound(_)) => error,
+                Err(error) => return Err(error),
+            };
+            // Taking the lock may have made the file anew after a cancel; an object stays.
+            drop(staged);
+            self.discard(&key).await?;
+            return Err(gone);
+        }
     }
 
     async fn append<S, E>(
@@ -284,10 +297,7 @@ impl Registry {
                 Some((ErrorKind::SizeMismatch, "the request's body is longer than it declared".to_owned()))
             }
             AppendOutcome::Full => return Err(storage_full()),
-            AppendOutcome::Lost => {
-                self.upload_abandon(id).await?;
-                return Err(unknown(id));
-            }
+            AppendOutcome::Lost => return Err(self.upload_lost(id, from).await?),
             AppendOutcome::Io(error) => return Err(storage_failed(error)),
         };
         let to = from + appended.written;
@@ -303,14 +313,23 @@ impl Registry {
                 .db()
                 .write::<u64, Error, _>(db::Durability::Relaxed, move |transaction| {
                     Box::pin(async move {
-                        Ok(store::uploads::upload_advance_in(transaction, &text, from, to, state, expires_at)
-                            .await?)
+                        Ok(store::uploads::upload_advance_in(
+                            transaction,
+                            &text,
+                            from,
+                            to,
+                            state,
+                            None,
+                            expires_at,
+                        )
+                        .await?)
                     })
                 })
                 .await?;
             if advanced == 0 {
-                return Err(unknown(id));
+                return Err(self.upload_lost(id, from).await?);
             }
+            upload.recorded = to;
         }
         upload.row.offset = to;
         upload.row.hash_state = hash_state;
@@ -325,17 +344,19 @@ impl Registry {
         upload: OpenUpload,
         digest: &Digest,
     ) -> Result<(), Error> {
-        let OpenUpload { row, mut staged, key } = upload;
+        let OpenUpload { row, recorded, mut staged, key } = upload;
         let mut hash = resume(&mut staged, &row).await?;
         if digest.algorithm() == Algorithm::Sha512 && hash.hashes() == Hashes::Sha256 {
-            // The client names SHA-512 only now; most never do, so nobody pays for it in advance.
+            // The client names SHA-512 only now; most never do, so nobody pays for it in advance. What lies in
+            // a bucket can be read only once it is whole.
+            self.upload_seal(&mut staged, id, recorded).await?;
             hash = staged.rehash(row.offset, Hashes::Both).await.map_err(storage_failed)?;
         }
         let finished = hash.finish();
         let actual = actual_digest(&finished, digest.algorithm());
         if actual != *digest {
             drop(staged);
-            self.upload_abandon(id).await?;
+            self.upload_lost(id, recorded).await?;
             return Err(Error::new(
                 ErrorKind::DigestMismatch,
                 format!(
@@ -344,7 +365,7 @@ impl Registry {
             ));
         }
         crash_point!("registry::upload_before_sync");
-        staged.seal().await.map_err(sync_failed)?;
+        self.upload_seal(&mut staged, id, recorded).await?;
         crash_point!("registry::upload_before_commit");
         self.commit(granted, id, &key, digest, finished).await?;
         crash_point!("registry::upload_after_commit");
@@ -370,7 +391,6 @@ impl Registry {
                     if row.is_none_or(|row| row.completed.is_some()) {
                         return Err(unknown(&id));
                     }
-                    let object_id = object_adopt_in(transaction, &stored, now, trash_delay).await?;
                     let repository_id = store::repositories::repository_ensure_in(
                         transaction,
                         target.registry_id,
@@ -378,7 +398,6 @@ impl Registry {
                         now,
                     )
                     .await?;
-                    store::blobs::blob_link_in(transaction, repository_id, &digest, object_id, now).await?;
                     store::review::review_add_in(
                         transaction,
                         repository_id,
@@ -387,10 +406,44 @@ impl Registry {
                         now + grace,
                     )
                     .await?;
+                    let object_id = object_adopt_in(transaction, &stored, now, trash_delay).await?;
+                    store::blobs::blob_link_in(transaction, repository_id, &digest, object_id, now).await?;
                     let answers_until = now + COMPLETED_TTL;
                     store::uploads::upload_complete_in(transaction, id.as_str(), &digest, answers_until)
                         .await?;
                     Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Makes the session's object complete.
+    async fn upload_seal(&self, staged: &mut Staged, id: &UploadId, recorded: u64) -> Result<(), Error> {
+        match staged.seal().await {
+            Ok(()) => Ok(()),
+            Err(SyncError::Lost) => Err(self.upload_lost(id, recorded).await?),
+            Err(error) => Err(sync_failed(error)),
+        }
+    }
+
+    /// What a request hears whose bytes cannot be kept: the session is as it was at `recorded`, and then it is
+    /// ended because its bytes are gone; or another request moved it on, and its bytes are that one's.
+    async fn upload_lost(&self, id: &UploadId, recorded: u64) -> Result<Error, Error> {
+        let (id, now) = (id.clone(), self.now());
+        self.db()
+            .write(db::Durability::Relaxed, move |transaction| {
+                Box::pin(async move {
+                    let row = store::uploads::upload_get_in(transaction, id.as_str()).await?;
+                    let Some(row) = row.filter(|row| row.completed.is_none()) else {
+                        return Ok(unknown(&id));
+                    };
+                    if row.offset != recorded {
+                        return Ok(out_of_order(row.offset, "another request wrote to it"));
+                    }
+                    if let Some(left) = store::uploads::upload_abandon_in(transaction, id.as_str()).await? {
+                        store::uploads::upload_discard_in(transaction, left, now).await?;
+                    }
+                    Ok(unknown(&id))
                 })
             })
             .await
@@ -402,10 +455,10 @@ impl Registry {
         self.db()
             .write(db::Durability::Relaxed, move |transaction| {
                 Box::pin(async move {
-                    let Some(key) = store::uploads::upload_abandon_in(transaction, &text).await? else {
+                    let Some(left) = store::uploads::upload_abandon_in(transaction, &text).await? else {
                         return Ok(false);
                     };
-                    store::trash::trash_add_in(transaction, &key, now).await?;
+                    store::uploads::upload_discard_in(transaction, left, now).await?;
                     Ok(true)
                 })
             })
@@ -417,7 +470,8 @@ impl Registry {
         self.db()
             .write(db::Durability::Relaxed, move |transaction| {
                 Box::pin(async move {
-                    store::trash::trash_add_in(transaction, &key, now).await?;
+                    let left = AbandonedUpload { object_key: key, staged: None, size: 0 };
+                    store::uploads::upload_discard_in(transaction, left, now).await?;
                     Ok(())
                 })
             })
@@ -440,12 +494,18 @@ where
     }
 }
 
-/// The running hash where the session stands. A state that an older program wrote is made anew by reading.
+/// The running hash where the session stands. A state that an older program wrote is made anew by reading, where
+/// an unfinished object can be read.
 async fn resume(staged: &mut Staged, row: &UploadRow) -> Result<ContentHash, Error> {
     match ContentHash::from_bytes(&row.hash_state) {
         Ok(hash) => Ok(hash),
         Err(_) => staged.rehash(row.offset, Hashes::Both).await.map_err(storage_failed),
     }
+}
+
+/// What the storage kept for the session.
+fn state_of(row: &UploadRow) -> StagedState {
+    StagedState::from_bytes(row.staged.clone().unwrap_or_default())
 }
 
 fn actual_digest(finished: &Finished, algorithm: Algorithm) -> Digest {

@@ -1,11 +1,11 @@
-//! Judging one thing, and removing it.
+//! Judging what is due, and removing it.
 
 use clock::Timestamp;
 use db::Transaction;
 
 use crate::error::Error;
 use crate::store;
-use crate::store::review::{Kind, ReviewRow};
+use crate::store::review::Mark;
 
 /// When things removed here are looked at again, or their bytes deleted.
 #[derive(Clone, Copy)]
@@ -15,123 +15,117 @@ pub(super) struct Times {
     pub(super) delete_after: Timestamp,
 }
 
-/// What became of one entry of the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Kept,
-    BlobRemoved,
-    ManifestRemoved,
+/// What became of some entries of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Judged {
+    /// Entries that were due.
+    pub(super) due: u64,
+    /// Links to blobs that were removed.
+    pub(super) blobs: u64,
+    /// Manifests that were removed.
+    pub(super) manifests: u64,
 }
 
-/// Looks at one entry: removes it from the queue, and what it names when nothing needs it.
+/// Judges up to `limit` entries that are due: removes them from the queue, and what they name when nothing needs
+/// it. Any number of workers may do so at once.
+///
+/// All entries are judged together, by a number of statements that does not depend on theirs. Most of them are
+/// about blobs that a manifest has named since, and need no more than the first two.
 pub(super) async fn judge_in(
     transaction: &mut Transaction,
-    row: &ReviewRow,
     times: Times,
-) -> Result<Verdict, Error> {
-    store::review::review_remove_in(transaction, row).await?;
-    let named = store::manifests::edge_holder_in(transaction, row.repository_id, &row.digest).await?;
-    if named.is_some() {
-        return Ok(Verdict::Kept);
+    limit: u32,
+) -> Result<Judged, Error> {
+    let mark = Mark::random();
+    let due = store::review::review_take_due_in(transaction, mark, times.now, limit).await?;
+    let mut judged = Judged { due, ..Judged::default() };
+    if due == 0 || store::review::review_keep_needed_in(transaction, mark).await? == due {
+        return Ok(judged);
     }
-    match row.kind {
-        Kind::Blob => {
-            let removed = unlink_in(transaction, row.repository_id, &row.digest, times.delete_after).await?;
-            Ok(if removed { Verdict::BlobRemoved } else { Verdict::Kept })
-        }
-        Kind::Orphan | Kind::Untagged => judge_manifest_in(transaction, row, times).await,
+    let (blobs, manifests) = store::review::review_count_in(transaction, mark).await?;
+    if manifests > 0 {
+        store::review::review_add_marked_dependents_in(transaction, mark, times.now, times.blob_review_after)
+            .await?;
     }
+    if blobs > 0 {
+        store::review::review_take_blobs_in(transaction, mark).await?;
+    }
+    if manifests > 0 {
+        store::review::review_take_manifests_in(transaction, mark).await?;
+    }
+    // Whoever named something of it meanwhile was waited for, and is seen now.
+    store::review::review_keep_needed_in(transaction, mark).await?;
+    if blobs > 0 {
+        let objects = store::review::review_unlink_blobs_in(transaction, mark).await?;
+        judged.blobs = objects.len() as u64;
+        objects_remove_unlinked_in(transaction, &objects, times.delete_after).await?;
+    }
+    crash_point!("registry::review_between");
+    if manifests > 0 {
+        judged.manifests = store::review::review_delete_manifests_in(transaction, mark).await?;
+    }
+    store::review::review_finish_in(transaction, mark).await?;
+    Ok(judged)
 }
 
-async fn judge_manifest_in(
+/// Asks for a look at everything that a manifest holds up, before anything is locked that whoever judges it may
+/// wait for.
+pub(crate) async fn removal_announce_in(
     transaction: &mut Transaction,
-    row: &ReviewRow,
-    times: Times,
-) -> Result<Verdict, Error> {
-    let Some(id) = store::manifests::manifest_id_in(transaction, row.repository_id, &row.digest).await?
-    else {
-        return Ok(Verdict::Kept);
-    };
-    if store::tags::manifest_is_tagged_in(transaction, id).await? {
-        return Ok(Verdict::Kept);
-    }
-    if let Some(subject) = store::referrers::referrer_subject_in(transaction, id).await? {
-        let subject_lives =
-            store::manifests::manifest_id_in(transaction, row.repository_id, &subject).await?.is_some();
-        // A referrer may be pushed before its subject, so one whose subject never came is not garbage;
-        // only a subject's deletion orphans it.
-        if subject_lives || row.kind == Kind::Untagged {
-            return Ok(Verdict::Kept);
-        }
-    }
-    let removal = Removal { repository_id: row.repository_id, manifest_id: id, digest: &row.digest };
-    manifest_remove_in(transaction, &removal, times.now, times.blob_review_after).await?;
-    Ok(Verdict::ManifestRemoved)
-}
-
-/// A manifest about to go.
-pub(crate) struct Removal<'a> {
-    pub(crate) repository_id: i64,
-    pub(crate) manifest_id: i64,
-    pub(crate) digest: &'a str,
-}
-
-/// Removes a manifest that has no tag any more and asks for a look at everything that it held up: the
-/// blobs and children that it named, and the manifests that refer to it.
-pub(crate) async fn manifest_remove_in(
-    transaction: &mut Transaction,
-    removal: &Removal<'_>,
+    manifest_id: i64,
     manifest_review_after: Timestamp,
     blob_review_after: Timestamp,
 ) -> Result<(), Error> {
-    let repository_id = removal.repository_id;
-    for (target,) in store::manifests::edges_in(transaction, removal.manifest_id).await? {
-        // A target is known by its digest alone: a child of an index may be a manifest or a blob, or both.
-        store::review::review_add_in(transaction, repository_id, Kind::Blob, &target, blob_review_after)
-            .await?;
-        store::review::review_add_in(
-            transaction,
-            repository_id,
-            Kind::Orphan,
-            &target,
-            manifest_review_after,
-        )
-        .await?;
-    }
-    let mut after = store::referrers::Position::START;
-    loop {
-        let page =
-            store::referrers::referrers_of_in(transaction, repository_id, removal.digest, after, 256).await?;
-        let Some(last) = page.last() else { break };
-        after = store::referrers::Position { made_at: last.0, manifest_id: last.1 };
-        for (_, _, digest) in &page {
-            store::review::review_add_in(
-                transaction,
-                repository_id,
-                Kind::Orphan,
-                digest,
-                manifest_review_after,
-            )
-            .await?;
-        }
-    }
-    store::manifests::manifest_delete_in(transaction, removal.manifest_id).await?;
+    store::review::review_add_dependents_in(
+        transaction,
+        manifest_id,
+        manifest_review_after,
+        blob_review_after,
+    )
+    .await?;
     Ok(())
 }
 
-/// Takes a repository's link to a blob away, and the object with it when that was the last link of anybody.
-/// `false` when there was no such link.
+/// Takes a repository's link to a blob, and the object that it leads to. `false` when there is no such link.
+pub(crate) async fn blob_take_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digest: &str,
+) -> Result<bool, Error> {
+    let mut taken = None;
+    // The object comes before the link, and only the link says which object it is.
+    while let Some(object_id) = store::blobs::blob_object_in(transaction, repository_id, digest).await? {
+        if taken == Some(object_id) {
+            return Ok(true);
+        }
+        store::blobs::objects_take_in(transaction, &[object_id]).await?;
+        taken = store::blobs::blob_take_in(transaction, repository_id, digest).await?;
+    }
+    Ok(false)
+}
+
+/// Takes away a link that was taken, and the object with it when that was the last link of anybody.
 pub(crate) async fn unlink_in(
     transaction: &mut Transaction,
     repository_id: i64,
     digest: &str,
     delete_after: Timestamp,
-) -> Result<bool, Error> {
-    let Some(object_id) = store::blobs::blob_unlink_in(transaction, repository_id, digest).await? else {
-        return Ok(false);
-    };
-    if let Some(key) = store::blobs::object_remove_unlinked_in(transaction, object_id).await? {
-        store::trash::trash_add_in(transaction, &key, delete_after).await?;
-    }
-    Ok(true)
+) -> Result<(), Error> {
+    let object = store::blobs::blob_object_in(transaction, repository_id, digest).await?;
+    store::blobs::blob_unlink_in(transaction, repository_id, digest).await?;
+    objects_remove_unlinked_in(transaction, object.as_slice(), delete_after).await
 }
+
+/// Removes those of the objects that were taken that nobody links any more, and puts their bytes into the trash.
+pub(super) async fn objects_remove_unlinked_in(
+    transaction: &mut Transaction,
+    objects: &[i64],
+    delete_after: Timestamp,
+) -> Result<(), Error> {
+    store::trash::trash_add_unlinked_in(transaction, objects, delete_after).await?;
+    store::blobs::objects_delete_unlinked_in(transaction, objects).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,38 @@
 //! One round of collection, in small batches so that a push waits for a few milliseconds at most.
 
+use std::time::Duration;
+
 use clock::Timestamp;
 use db::Transaction;
 
 use super::condemned;
-use super::review::{Times, Verdict, judge_in};
-use crate::blob_key;
+use super::review::{Judged, Times, judge_in};
 use crate::error::{Error, ErrorKind};
 use crate::{Registry, store};
 
 /// Entries judged in one transaction.
 const BATCH: u32 = 64;
+
+/// How much of the machine a round of collection may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As much as there is: for a command that somebody waits for.
+    Fast,
+    /// After each step a rest of the same length, so that requests find the database and the disk free at least
+    /// half of the time.
+    BesideRequests,
+}
+
+impl Pace {
+    /// The longest rest, for a step that had to wait for something else.
+    const LONGEST_REST: Duration = Duration::from_millis(250);
+
+    pub(super) async fn rest(self, worked: Duration) {
+        if self == Self::BesideRequests {
+            tokio::time::sleep(worked.min(Self::LONGEST_REST)).await;
+        }
+    }
+}
 
 /// What a round of collection did, or would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,17 +47,19 @@ pub struct Collected {
     pub kept: u64,
     /// Objects whose bytes were deleted.
     pub objects: u64,
+    /// How many bytes that were.
+    pub bytes: u64,
+    /// Objects that the storage did not delete; they are tried again later.
+    pub failed: u64,
     /// Rows of deleted registries that were taken away.
     pub condemned: u64,
 }
 
 impl Collected {
-    fn count(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::Kept => self.kept += 1,
-            Verdict::BlobRemoved => self.blobs += 1,
-            Verdict::ManifestRemoved => self.manifests += 1,
-        }
+    fn count(&mut self, judged: Judged) {
+        self.blobs += judged.blobs;
+        self.manifests += judged.manifests;
+        self.kept += judged.due.saturating_sub(judged.blobs + judged.manifests);
     }
 
     /// Whether anything was removed.
@@ -45,14 +69,24 @@ impl Collected {
 }
 
 impl Registry {
-    /// Collects everything that is due now.
-    pub async fn collect(&self) -> Result<Collected, Error> {
+    /// Collects everything that is due now. Any number of servers may do so at once: each takes what no other
+    /// has taken.
+    pub async fn collect(&self, pace: Pace) -> Result<Collected, Error> {
         let mut collected = Collected::default();
-        // A deleted registry waits for its sessions, and its sessions for nothing.
-        while self.registries_dismantle(&mut collected).await? || self.uploads_expire(&mut collected).await? {
+        let step = async |collected: &mut Collected| -> Result<bool, Error> {
+            // A deleted registry waits for its sessions, and its sessions for nothing.
+            Ok(self.registries_dismantle(collected).await?
+                || self.uploads_expire(collected).await?
+                || self.review(collected).await?)
+        };
+        loop {
+            let begun = std::time::Instant::now();
+            if !step(&mut collected).await? {
+                break;
+            }
+            pace.rest(begun.elapsed()).await;
         }
-        while self.review(&mut collected).await? {}
-        self.trash_empty(&mut collected).await?;
+        self.trash_empty(&mut collected, pace).await?;
         Ok(collected)
     }
 
@@ -80,13 +114,11 @@ impl Registry {
                         collected.uploads += expired;
                     }
                     for _ in 0..BATCHES {
-                        let due = store::review::review_due_in(transaction, times.now, BATCH).await?;
-                        if due.is_empty() {
+                        let judged = judge_in(transaction, times, BATCH).await?;
+                        if judged.due == 0 {
                             break;
                         }
-                        for row in due {
-                            collected.count(judge_in(transaction, &row, times).await?);
-                        }
+                        collected.count(judged);
                     }
                     let trash = store::trash::trash_due_in(transaction, times.now, BATCHES * BATCH).await?;
                     collected.objects = trash.len() as u64;
@@ -116,25 +148,15 @@ impl Registry {
     async fn review(&self, collected: &mut Collected) -> Result<bool, Error> {
         let times = self.times();
         crash_point!("registry::review_before");
-        let verdicts = self
+        let judged = self
             .db()
-            .write::<Vec<Verdict>, Error, _>(db::Durability::Durable, move |transaction| {
-                Box::pin(async move {
-                    let mut verdicts = Vec::new();
-                    for row in store::review::review_due_in(transaction, times.now, BATCH).await? {
-                        verdicts.push(judge_in(transaction, &row, times).await?);
-                        crash_point!("registry::review_between");
-                    }
-                    Ok(verdicts)
-                })
+            .write::<Judged, Error, _>(db::Durability::Durable, move |transaction| {
+                Box::pin(async move { judge_in(transaction, times, BATCH).await })
             })
             .await?;
         crash_point!("registry::review_after");
-        let more = !verdicts.is_empty();
-        for verdict in verdicts {
-            collected.count(verdict);
-        }
-        Ok(more)
+        collected.count(judged);
+        Ok(judged.due > 0)
     }
 
     /// One batch of expired upload sessions. `false` when no more are.
@@ -162,44 +184,17 @@ impl Registry {
         collected.condemned += removed;
         Ok(removed > 0)
     }
-
-    /// Deletes the bytes of what has been in the trash long enough.
-    async fn trash_empty(&self, collected: &mut Collected) -> Result<(), Error> {
-        loop {
-            let due = store::trash::trash_due(self.db(), self.now(), BATCH).await?;
-            if due.is_empty() {
-                return Ok(());
-            }
-            for (key,) in &due {
-                self.blobs()
-                    .delete(&blob_key(key)?)
-                    .await
-                    .map_err(|error| Error::unavailable("cannot delete an object from the storage", error))?;
-                collected.objects += 1;
-            }
-            crash_point!("registry::trash_between");
-            self.db()
-                .write::<(), Error, _>(db::Durability::Relaxed, move |transaction| {
-                    Box::pin(async move {
-                        for (key,) in &due {
-                            store::trash::trash_remove_in(transaction, key).await?;
-                        }
-                        Ok(())
-                    })
-                })
-                .await?;
-        }
-    }
 }
 
 /// Ends a batch of expired upload sessions and tells how many.
 async fn uploads_expire_in(transaction: &mut Transaction, now: Timestamp) -> Result<u64, Error> {
     let expired = store::uploads::uploads_expired_in(transaction, now, BATCH).await?;
-    for (id, key, complete) in &expired {
-        store::uploads::upload_delete_in(transaction, id).await?;
-        if !complete {
-            store::trash::trash_add_in(transaction, key, now).await?;
+    let ended = expired.len() as u64;
+    for upload in expired {
+        store::uploads::upload_delete_in(transaction, &upload.id).await?;
+        if !upload.complete {
+            store::uploads::upload_discard_in(transaction, upload.abandoned, now).await?;
         }
     }
-    Ok(expired.len() as u64)
+    Ok(ended)
 }

@@ -107,7 +107,8 @@ impl NewContent {
     }
 }
 
-/// Writes a manifest with its edges and its entry in referrers lists, unless it is there already.
+/// Writes a manifest with its edges and its entry in referrers lists, unless it is there already. What it names
+/// is held from here on, and so is the manifest itself.
 pub(crate) async fn manifest_store_in(
     transaction: &mut Transaction,
     repository_id: i64,
@@ -115,21 +116,26 @@ pub(crate) async fn manifest_store_in(
     sparse: bool,
     now: Timestamp,
 ) -> Result<StoredContent, Error> {
-    let existing = store::manifests::manifest_id_in(transaction, repository_id, new.digest()).await?;
-    if let Some(id) = existing {
-        // What it names is held by its edges already.
-        store::manifests::manifest_retype_in(transaction, id, &new.manifest.media_type).await?;
-        return Ok(StoredContent { id, is_new: false, missing: 0 });
-    }
-    let missing = missing_in(transaction, repository_id, &new.required).await?;
-    // What a sparse manifest names and the repository lacks may come later; the edge waits for it.
-    if !missing.is_empty() && !sparse {
-        return Err(blobs_unknown(missing));
-    }
-    let id = store::manifests::manifest_insert_in(transaction, repository_id, &new.manifest, now).await?;
-    for target in &new.edges {
-        store::manifests::edge_insert_in(transaction, id, repository_id, target).await?;
-    }
+    let (id, missing) = loop {
+        if let Some(id) = store::manifests::manifest_hold_in(transaction, repository_id, new.digest()).await?
+        {
+            // What it names is held by its edges already.
+            store::manifests::manifest_retype_in(transaction, id, &new.manifest.media_type).await?;
+            return Ok(StoredContent { id, is_new: false, missing: 0 });
+        }
+        let missing = missing_in(transaction, repository_id, &new.required).await?;
+        // What a sparse manifest names and the repository lacks may come later; the edge waits for it.
+        if !missing.is_empty() && !sparse {
+            return Err(blobs_unknown(missing));
+        }
+        let made =
+            store::manifests::manifest_insert_in(transaction, repository_id, &new.manifest, now).await?;
+        if let Some(id) = made {
+            break (id, missing);
+        }
+        // Somebody else pushed it meanwhile.
+    };
+    store::manifests::edges_insert_in(transaction, id, repository_id, &new.edges).await?;
     if let Some(referrer) = &new.referrer {
         store::referrers::referrer_insert_in(transaction, id, repository_id, referrer).await?;
     }
@@ -137,27 +143,30 @@ pub(crate) async fn manifest_store_in(
 }
 
 /// What the manifest names and this very repository does not hold: what lies elsewhere on the server is
-/// nobody's business here.
+/// nobody's business here. What it does hold cannot go before the end of the transaction.
 async fn missing_in(
     transaction: &mut Transaction,
     repository_id: i64,
     required: &[(String, Requirement)],
 ) -> Result<Vec<String>, Error> {
-    let mut missing = Vec::new();
-    for (digest, requirement) in required {
-        let found = match requirement {
-            Requirement::Manifest => {
-                store::manifests::manifest_id_in(transaction, repository_id, digest).await?.is_some()
-            }
-            Requirement::Blob => {
-                store::blobs::blob_object_in(transaction, repository_id, digest).await?.is_some()
-            }
-        };
-        if !found {
-            missing.push(digest.clone());
-        }
-    }
-    Ok(missing)
+    let named = |wanted: Requirement| {
+        let mut digests: Vec<String> = required
+            .iter()
+            .filter(|(_, requirement)| *requirement == wanted)
+            .map(|(digest, _)| digest.clone())
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+        digests
+    };
+    let (blobs, manifests) = (named(Requirement::Blob), named(Requirement::Manifest));
+    let blobs = store::blobs::blobs_hold_in(transaction, repository_id, &blobs).await?;
+    let manifests = store::manifests::manifests_hold_in(transaction, repository_id, &manifests).await?;
+    let is_missing = |(digest, requirement): &&(String, Requirement)| match requirement {
+        Requirement::Blob => blobs.binary_search(digest).is_err(),
+        Requirement::Manifest => manifests.binary_search(digest).is_err(),
+    };
+    Ok(required.iter().filter(is_missing).map(|(digest, _)| digest.clone()).collect())
 }
 
 fn blobs_unknown(missing: Vec<String>) -> Error {

@@ -1,5 +1,7 @@
 //! Pushing a manifest: one transaction holds the manifest, its edges, its subject and its tags.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use db::Transaction;
 use oci::{Algorithm, AnyDigest, Digest, Manifest, ManifestError, Reference, Tag};
@@ -10,7 +12,7 @@ use crate::grant::{Granted, Push};
 use crate::python::{AttestedFile, attested_in, check_foreign, python_shaped};
 use crate::store::repositories::Format;
 use crate::store::review::Kind;
-use crate::tag::{Tagging, tag_move_in};
+use crate::tag::{Tagging, tag_lost_in, tag_move_in, tags_losing_in};
 use crate::{Registry, store};
 
 /// A manifest that was stored.
@@ -78,7 +80,13 @@ impl Registry {
             registry_id: granted.resource.registry_id,
             repository_name: granted.name().repository().to_owned(),
             content: NewContent::gather(manifest, &digest, body, granted.caller.actor())?,
-            tags: tags.iter().map(|tag| tag.as_str().to_owned()).collect(),
+            // In the order in which everybody locks them.
+            tags: tags
+                .iter()
+                .map(|tag| tag.as_str().to_owned())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
             sparse: granted.resource.sparse,
             attested,
         };
@@ -108,6 +116,9 @@ struct PushTimes {
 
 /// Writes everything and tells how many digests are missing, which only a sparse registry lets pass.
 async fn push_in(transaction: &mut Transaction, push: NewPush, times: PushTimes) -> Result<usize, Error> {
+    if push.attested.is_some() {
+        transaction.lock(db::Lock::Python, push.registry_id).await?;
+    }
     let (repository_id, format) = store::repositories::repository_claim_in(
         transaction,
         push.registry_id,
@@ -119,23 +130,27 @@ async fn push_in(transaction: &mut Transaction, push: NewPush, times: PushTimes)
     if format == Format::Python {
         check_foreign(&push.repository_name, push.content.is_referrer(), &push.tags)?;
     }
+    let losing = if times.collect_untagged {
+        tags_losing_in(transaction, repository_id, &push.tags, times.review_after).await?
+    } else {
+        Vec::new()
+    };
+    let digest = push.content.digest();
+    if push.tags.is_empty() && times.collect_untagged {
+        store::review::review_add_in(transaction, repository_id, Kind::Untagged, digest, times.review_after)
+            .await?;
+    }
     let stored = manifest_store_in(transaction, repository_id, &push.content, push.sparse, times.now).await?;
     if let Some(attested) = push.attested.filter(|_| stored.is_new) {
         attested_in(transaction, attested, times.now).await?;
     }
-    let digest = push.content.digest();
     for tag in &push.tags {
         let tagging = Tagging { repository_id, tag, actor: push.content.pushed_by(), now: times.now };
         if let Some(lost) = tag_move_in(transaction, &tagging, stored.id, digest).await?
             && times.collect_untagged
         {
-            let after = times.review_after;
-            store::review::review_add_in(transaction, repository_id, Kind::Untagged, &lost, after).await?;
+            tag_lost_in(transaction, repository_id, lost, &losing, times.review_after).await?;
         }
-    }
-    if push.tags.is_empty() && stored.is_new && times.collect_untagged {
-        store::review::review_add_in(transaction, repository_id, Kind::Untagged, digest, times.review_after)
-            .await?;
     }
     Ok(stored.missing)
 }

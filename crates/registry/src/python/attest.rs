@@ -43,12 +43,12 @@ pub(super) async fn attestations_add_in(
         return Ok(());
     }
     let repository_id = project.repository_id;
-    let manifest = store::manifests::manifest_id_in(transaction, repository_id, &file.manifest_digest)
+    let manifest = store::manifests::manifest_hold_in(transaction, repository_id, &file.manifest_digest)
         .await?
         .ok_or_else(|| Error::unavailable("a file has lost its manifest", "no row"))?;
     let subject_size = store::manifests::manifest_body_in(transaction, manifest).await?.len() as u64;
     let mut added = 0;
-    for new in attestations {
+    for new in by_content(attestations) {
         let object = object_adopt_in(transaction, &new.held.object, times.now, trash_delay).await?;
         let digest = hex_digest(&new.sha256);
         store::blobs::blob_link_in(transaction, repository_id, &digest, object, times.now).await?;
@@ -68,4 +68,11 @@ pub(super) async fn attestations_add_in(
         store::python_projects::project_touch_in(transaction, project.id, times.now).await?;
     }
     Ok(())
+}
+
+/// In the order in which everybody locks objects.
+fn by_content(attestations: &[NewAttestation]) -> Vec<&NewAttestation> {
+    let mut sorted: Vec<&NewAttestation> = attestations.iter().collect();
+    sorted.sort_unstable_by(|one, other| one.sha256.cmp(&other.sha256));
+    sorted
 }

@@ -4,8 +4,8 @@ use db::Transaction;
 
 use super::manage::{PythonTarget, check_reason};
 use super::release::{MANIFEST_TYPE, ProjectPlace, own_manifest, release_refresh_in};
-use super::{Times, hex_digest};
-use crate::collect::{Removal, manifest_remove_in};
+use super::{Times, hex_digest, project_hold_in};
+use crate::collect::removal_announce_in;
 use crate::error::{Error, ErrorKind};
 use crate::grant::{Granted, PackagesDelete, PackagesManage};
 use crate::manifest::manifest_store_in;
@@ -23,13 +23,15 @@ impl Registry {
         reason: Option<&str>,
     ) -> Result<(), Error> {
         check_reason(reason)?;
-        let place = self.project_place(granted.resource.registry_id, name).await?;
+        let registry_id = granted.resource.registry_id;
+        let place = self.project_place(registry_id, name).await?;
         let files = self.target_files(&place, name, target, |row| row.deleted_at.is_none()).await?;
         let (actor, times) = (granted.caller.actor(), self.python_times());
         let reason = reason.map(str::to_owned);
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    project_hold_in(transaction, registry_id, place).await?;
                     for file in &files {
                         delete_in(transaction, place, file, &actor, reason.as_deref(), times).await?;
                     }
@@ -47,12 +49,14 @@ impl Registry {
         name: &python::NormalizedName,
         target: &PythonTarget,
     ) -> Result<(), Error> {
-        let place = self.project_place(granted.resource.registry_id, name).await?;
+        let registry_id = granted.resource.registry_id;
+        let place = self.project_place(registry_id, name).await?;
         let files = self.target_files(&place, name, target, |row| row.deleted_at.is_some()).await?;
         let (actor, times) = (granted.caller.actor(), self.python_times());
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    project_hold_in(transaction, registry_id, place).await?;
                     for file in &files {
                         restore_in(transaction, place, file, &actor, times).await?;
                     }
@@ -63,7 +67,7 @@ impl Registry {
     }
 }
 
-/// Deletes the file whose manifest this is. `false` when it is the manifest of no file.
+/// Deletes the file whose manifest this is; the caller has the lock of the registry's index. `false` when it is the manifest of no file.
 pub(crate) async fn python_file_delete_in(
     transaction: &mut Transaction,
     repository_id: i64,
@@ -95,18 +99,28 @@ async fn delete_in(
     else {
         return Ok(());
     };
+    // Earlier indexes of the release still name it, and go with it.
+    let mut leaving = vec![manifest_id];
+    for holder in store::manifests::edge_holders_in(transaction, repository_id, digest).await? {
+        leaving.extend(store::manifests::manifest_id_in(transaction, repository_id, &holder).await?);
+    }
+    for id in leaving {
+        removal_announce_in(transaction, id, times.review_after, times.review_after).await?;
+    }
+    if store::manifests::manifest_take_in(transaction, repository_id, digest).await?.is_none() {
+        return Ok(());
+    }
     let body = store::manifests::manifest_body_in(transaction, manifest_id).await?;
     store::python_files::file_delete_in(transaction, file.id, body, actor, reason, times.now).await?;
     let release = store::python_projects::release_by_id_in(transaction, file.release_id).await?;
     release_refresh_in(transaction, place, &release, actor, times).await?;
-    for (tag,) in store::tags::tags_of_manifest_in(transaction, manifest_id).await? {
+    for (tag,) in store::tags::tags_take_of_manifest_in(transaction, manifest_id).await? {
         let tagging = Tagging { repository_id, tag: &tag, actor, now: times.now };
         tag_remove_in(transaction, &tagging).await?;
     }
-    // Earlier indexes of the release still name it; what they promised is gone.
     while let Some(holder) = store::manifests::edge_holder_in(transaction, repository_id, digest).await? {
-        let Some(id) = store::manifests::manifest_id_in(transaction, repository_id, &holder).await? else {
-            break;
+        let Some(id) = store::manifests::manifest_take_in(transaction, repository_id, &holder).await? else {
+            continue;
         };
         // What refers to a file may list others too, and is not the server's own.
         if store::referrers::referrer_subject_in(transaction, id).await?.is_some() {
@@ -115,11 +129,10 @@ async fn delete_in(
                 format!("index {holder} still names manifest {digest}; delete the index first"),
             ));
         }
-        let removal = Removal { repository_id, manifest_id: id, digest: &holder };
-        manifest_remove_in(transaction, &removal, times.review_after, times.review_after).await?;
+        store::manifests::manifest_delete_in(transaction, id).await?;
     }
-    let removal = Removal { repository_id, manifest_id, digest };
-    manifest_remove_in(transaction, &removal, times.review_after, times.review_after).await
+    store::manifests::manifest_delete_in(transaction, manifest_id).await?;
+    Ok(())
 }
 
 async fn restore_in(

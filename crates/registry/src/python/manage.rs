@@ -3,8 +3,8 @@
 use clock::Timestamp;
 use python::{NormalizedName, Status, Version};
 
-use super::no_project;
 use super::release::ProjectPlace;
+use super::{no_project, project_hold_in};
 use crate::error::{Error, ErrorKind, What};
 use crate::grant::{Granted, PackagesManage, PackagesPush, PackagesRead};
 use crate::store::python_files::FileRow;
@@ -230,7 +230,8 @@ impl Registry {
         reason: Option<&str>,
     ) -> Result<PythonProjectView, Error> {
         check_reason(reason)?;
-        let project = self.project_row(granted.resource.registry_id, name).await?;
+        let registry_id = granted.resource.registry_id;
+        let project = self.project_row(registry_id, name).await?;
         let now = self.now();
         let (id, repository_id) = (project.id, project.repository_id);
         let reason = if status == Status::Active { None } else { reason.map(str::to_owned) };
@@ -238,6 +239,7 @@ impl Registry {
         self.db()
             .write::<(), Error, _>(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    project_hold_in(transaction, registry_id, ProjectPlace { id, repository_id }).await?;
                     let reason = reason.as_deref();
                     store::python_projects::project_status_set_in(transaction, id, status, reason).await?;
                     let shut = (status == Status::Quarantined).then_some(reason.unwrap_or_default());
@@ -260,12 +262,14 @@ impl Registry {
         yanked: Option<&str>,
     ) -> Result<(), Error> {
         check_reason(yanked)?;
-        let place = self.project_place(granted.resource.registry_id, name).await?;
+        let registry_id = granted.resource.registry_id;
+        let place = self.project_place(registry_id, name).await?;
         let files = self.target_files(&place, name, target, |row| row.deleted_at.is_none()).await?;
         let (yanked, now) = (yanked.map(str::to_owned), self.now());
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    project_hold_in(transaction, registry_id, place).await?;
                     for file in &files {
                         store::python_files::file_yank_in(transaction, file.id, yanked.as_deref()).await?;
                     }

@@ -44,6 +44,19 @@ pub(crate) struct Times {
     pub(crate) review_after: Timestamp,
 }
 
+/// Begins a change of a project that is there: changes of one registry's index take turns.
+async fn project_hold_in(
+    transaction: &mut Transaction,
+    registry_id: i64,
+    place: release::ProjectPlace,
+) -> Result<(), Error> {
+    transaction.lock(db::Lock::Python, registry_id).await?;
+    if store::repositories::repository_hold_in(transaction, place.repository_id).await? {
+        return Ok(());
+    }
+    Err(crate::error::registry_gone())
+}
+
 /// Whether a repository belongs to a Python project.
 pub(crate) async fn is_python_in(transaction: &mut Transaction, repository_id: i64) -> Result<bool, Error> {
     Ok(store::python_projects::project_of_repository_in(transaction, repository_id).await?.is_some())

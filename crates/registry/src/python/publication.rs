@@ -102,6 +102,7 @@ fn short(sha256: &str) -> &str {
 /// Writes it all and tells whether the file is new.
 pub(super) async fn publish_in(transaction: &mut Transaction, new: Publication) -> Result<bool, Error> {
     let times = new.times;
+    transaction.lock(db::Lock::Python, new.registry_id).await?;
     for held in new.content.iter().chain(&new.empty_config).chain(new.attestations.iter().map(|it| &it.held))
     {
         if store::uploads::upload_abandon_in(transaction, held.session.as_str()).await?.is_none() {
@@ -196,13 +197,19 @@ pub(super) fn empty_config_sha256() -> [u8; 32] {
 /// Links the file and the config that every file manifest names.
 async fn link_in(transaction: &mut Transaction, repository_id: i64, new: &Publication) -> Result<(), Error> {
     let now = new.times.now;
+    let digest = hex_digest(&new.sha256);
+    // A link that was made before may be about to be collected; the look at it waits for the manifest that names it.
+    for digest in [digest.as_str(), EMPTY_CONFIG_SHA256] {
+        let after = new.times.review_after;
+        store::review::review_of_blob_postpone_in(transaction, repository_id, digest, after).await?;
+    }
     if let Some(held) = &new.content {
         let object = object_adopt_in(transaction, &held.object, now, new.trash_delay).await?;
-        let digest = hex_digest(&new.sha256);
         store::blobs::blob_link_in(transaction, repository_id, &digest, object, now).await?;
     }
     let empty = empty_config_sha256();
-    let object = match (&new.empty_config, store::blobs::object_by_sha256_in(transaction, empty).await?) {
+    let object = match (&new.empty_config, store::blobs::object_hold_by_sha256_in(transaction, empty).await?)
+    {
         (Some(held), _) => object_adopt_in(transaction, &held.object, now, new.trash_delay).await?,
         (None, Some((id, _, _))) => id,
         // It was there a moment ago and its last user went meanwhile.

@@ -8,7 +8,7 @@ use super::publication::{
 };
 use super::release::ProjectPlace;
 use super::stage::STAGING;
-use super::{StagedFile, Times, hex_digest};
+use super::{StagedFile, Times, hex_digest, project_hold_in};
 use crate::blob::sync_failed;
 use crate::error::{Error, ErrorKind, PackageFault};
 use crate::grant::{Granted, Packages, PackagesPush};
@@ -243,10 +243,11 @@ impl Registry {
         }
         let held = self.attestations_hold(granted, new).await?;
         let (actor, times) = (granted.caller.actor(), self.python_times());
-        let trash_delay = self.settings().trash_delay;
+        let (registry_id, trash_delay) = (granted.resource.registry_id, self.settings().trash_delay);
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    project_hold_in(transaction, registry_id, place).await?;
                     for attestation in &held {
                         let session = attestation.held.session.as_str();
                         store::uploads::upload_abandon_in(transaction, session).await?;

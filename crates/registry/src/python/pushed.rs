@@ -212,6 +212,7 @@ impl Registry {
             organization: name.organization().parse().map_err(named)?,
             registry: name.registry().parse().map_err(named)?,
             settings,
+            redirect: false,
             public: false,
             serial: 0,
         })

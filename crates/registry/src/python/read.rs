@@ -182,11 +182,11 @@ impl Registry {
         let packages = &granted.resource;
         let repository = Self::repository_name(packages, name)
             .map_err(|error| Error::unavailable("a stored name cannot be read", error))?;
-        let blob = store::blobs::blob_get(self.db(), project.repository_id, digest.as_str())
+        let blob = store::blobs::blob_get_or_last(self.db(), project.repository_id, digest.as_str())
             .await?
             .ok_or_else(|| storage_failed("a file has lost its content"))?;
         Ok(PythonFile {
-            content: BlobContent::new(&blob, project.repository_id, repository, digest)?,
+            content: BlobContent::new(&blob, packages.redirect, project.repository_id, repository, digest)?,
             uploaded_at: file.uploaded_at,
             public: packages.public,
         })

@@ -118,13 +118,19 @@ impl Registry {
         };
         let is_new = self.commit_publication(publication).await?;
         if is_new {
-            self.attestations_count(repository_id, record.digest).await?;
+            self.attestations_count(granted, repository_id, record.digest).await?;
         }
         Ok(Some(is_new))
     }
 
     /// Writes down how many attestations refer to a file that is in the index again.
-    async fn attestations_count(&self, repository_id: i64, manifest_digest: String) -> Result<(), Error> {
+    async fn attestations_count(
+        &self,
+        granted: &Granted<PackagesManage>,
+        repository_id: i64,
+        manifest_digest: String,
+    ) -> Result<(), Error> {
+        let registry_id = granted.resource.registry_id;
         let found = store::referrers::referrers_page(
             self.db(),
             repository_id,
@@ -140,6 +146,7 @@ impl Registry {
         self.db()
             .write(db::Durability::Durable, move |transaction| {
                 Box::pin(async move {
+                    transaction.lock(db::Lock::Python, registry_id).await?;
                     let project =
                         store::python_projects::project_of_repository_in(transaction, repository_id).await?;
                     let Some(project) = project else { return Ok(()) };

@@ -59,7 +59,7 @@ pub(super) async fn release_refresh_in(
     let lost = match files.as_slice() {
         [] => tag_remove_in(transaction, &tagging).await?,
         [only] => {
-            let id = store::manifests::manifest_id_in(transaction, repository_id, &only.manifest_digest)
+            let id = store::manifests::manifest_hold_in(transaction, repository_id, &only.manifest_digest)
                 .await?
                 .ok_or_else(|| Error::unavailable("a file has lost its manifest", "run larder scrub"))?;
             tag_move_in(transaction, &tagging, id, &only.manifest_digest).await?
@@ -82,6 +82,7 @@ pub(super) async fn release_refresh_in(
     };
     // What lost the tag is an index that nobody needs for long, or a file, which has a tag of its own.
     if let Some(lost) = lost
+        && let Some(lost) = store::manifests::manifest_digest_in(transaction, lost).await?
         && store::python_files::file_by_manifest_in(transaction, project.id, &lost).await?.is_none()
     {
         let since = store::manifests::manifest_created_in(transaction, repository_id, &lost).await?;

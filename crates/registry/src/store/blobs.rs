@@ -3,23 +3,34 @@
 use clock::Timestamp;
 use db::{Db, Error, Transaction, params};
 
+use super::batch;
+
 /// Where a linked blob's bytes are.
 pub(crate) struct BlobRow {
     pub(crate) object_key: String,
     pub(crate) size: u64,
 }
 
+const BLOB: &str = "SELECT o.key, o.size FROM blobs b JOIN objects o ON o.id = b.object_id
+                    WHERE b.repository_id = $1 AND b.digest = $2";
+
 pub(crate) async fn blob_get(db: &Db, repository_id: i64, digest: &str) -> Result<Option<BlobRow>, Error> {
-    let row: Option<(String, u64)> = db
-        .opt(
-            "SELECT o.key, o.size FROM blobs b JOIN objects o ON o.id = b.object_id
-             WHERE b.repository_id = $1 AND b.digest = $2",
-            params![repository_id, digest],
-        )
-        .await?;
+    let row: Option<(String, u64)> = db.opt(BLOB, params![repository_id, digest]).await?;
     Ok(row.map(|(object_key, size)| BlobRow { object_key, size }))
 }
 
+/// The same for somebody who reads the blob right away; what builds on its existence asks [`blob_get`].
+pub(crate) async fn blob_get_or_last(
+    db: &Db,
+    repository_id: i64,
+    digest: &str,
+) -> Result<Option<BlobRow>, Error> {
+    let row: Option<(String, u64)> =
+        db.opt_or_last(super::OUTAGE, BLOB, params![repository_id, digest]).await?;
+    Ok(row.map(|(object_key, size)| BlobRow { object_key, size }))
+}
+
+/// The object that a repository's link leads to.
 pub(crate) async fn blob_object_in(
     transaction: &mut Transaction,
     repository_id: i64,
@@ -28,6 +39,44 @@ pub(crate) async fn blob_object_in(
     let row: Option<(i64,)> = transaction
         .opt(
             "SELECT object_id FROM blobs WHERE repository_id = $1 AND digest = $2",
+            params![repository_id, digest],
+        )
+        .await?;
+    Ok(row.map(|(id,)| id))
+}
+
+/// Holds those of the links that are there, and tells which.
+pub(crate) async fn blobs_hold_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digests: &[String],
+) -> Result<Vec<String>, Error> {
+    let mut held = Vec::new();
+    for params in batch::lists(params![repository_id], digests) {
+        let found: Vec<(String,)> = transaction
+            .all(
+                concat!(
+                    "SELECT digest FROM blobs WHERE repository_id = $1 AND digest IN (",
+                    batch::parameters!(2),
+                    ") ORDER BY digest FOR KEY SHARE"
+                ),
+                &params,
+            )
+            .await?;
+        held.extend(found.into_iter().map(|(digest,)| digest));
+    }
+    Ok(held)
+}
+
+/// Takes a link and tells which object it leads to.
+pub(crate) async fn blob_take_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digest: &str,
+) -> Result<Option<i64>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
+            "SELECT object_id FROM blobs WHERE repository_id = $1 AND digest = $2 FOR UPDATE",
             params![repository_id, digest],
         )
         .await?;
@@ -77,29 +126,52 @@ pub(crate) async fn blob_link_in(
         .await
 }
 
-/// Takes a repository's link away and tells which object it led to.
+/// Takes a repository's link away.
 pub(crate) async fn blob_unlink_in(
     transaction: &mut Transaction,
     repository_id: i64,
     digest: &str,
-) -> Result<Option<i64>, Error> {
-    let row: Option<(i64,)> = transaction
-        .opt(
-            "DELETE FROM blobs WHERE repository_id = $1 AND digest = $2 RETURNING object_id",
-            params![repository_id, digest],
-        )
-        .await?;
-    Ok(row.map(|(id,)| id))
+) -> Result<u64, Error> {
+    transaction
+        .exec("DELETE FROM blobs WHERE repository_id = $1 AND digest = $2", params![repository_id, digest])
+        .await
 }
 
-pub(crate) async fn blobs_of_repository_in(
+/// Some objects that a repository links, in the order in which everybody locks them.
+pub(crate) async fn objects_of_repository_in(
     transaction: &mut Transaction,
     repository_id: i64,
     limit: u32,
-) -> Result<Vec<(String,)>, Error> {
-    transaction
-        .all("SELECT digest FROM blobs WHERE repository_id = $1 LIMIT $2", params![repository_id, limit])
-        .await
+) -> Result<Vec<i64>, Error> {
+    let rows: Vec<(i64,)> = transaction
+        .all(
+            "SELECT object_id FROM blobs WHERE repository_id = $1 ORDER BY digest LIMIT $2",
+            params![repository_id, limit],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// Takes a repository's links to these objects away.
+pub(crate) async fn blobs_unlink_objects_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    objects: &[i64],
+) -> Result<u64, Error> {
+    let mut unlinked = 0;
+    for params in batch::lists(params![repository_id], objects) {
+        unlinked += transaction
+            .exec(
+                concat!(
+                    "DELETE FROM blobs WHERE repository_id = $1 AND object_id IN (",
+                    batch::parameters!(2),
+                    ")"
+                ),
+                &params,
+            )
+            .await?;
+    }
+    Ok(unlinked)
 }
 
 /// One stored byte string: (id, key, size).
@@ -109,13 +181,49 @@ pub(crate) async fn object_by_sha256(db: &Db, sha256: [u8; 32]) -> Result<Option
     db.opt("SELECT id, key, size FROM objects WHERE sha256 = $1", params![sha256]).await
 }
 
-pub(crate) async fn object_by_sha256_in(
+/// Holds the object of this content.
+pub(crate) async fn object_hold_by_sha256_in(
     transaction: &mut Transaction,
     sha256: [u8; 32],
 ) -> Result<Option<ObjectRow>, Error> {
-    transaction.opt("SELECT id, key, size FROM objects WHERE sha256 = $1", params![sha256]).await
+    transaction
+        .opt("SELECT id, key, size FROM objects WHERE sha256 = $1 FOR KEY SHARE", params![sha256])
+        .await
 }
 
+/// Takes the object of this content.
+pub(crate) async fn object_take_by_sha256_in(
+    transaction: &mut Transaction,
+    sha256: [u8; 32],
+) -> Result<Option<ObjectRow>, Error> {
+    transaction.opt("SELECT id, key, size FROM objects WHERE sha256 = $1 FOR UPDATE", params![sha256]).await
+}
+
+/// Holds an object. `false` when it is gone.
+pub(crate) async fn object_hold_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let row: Option<(i64,)> =
+        transaction.opt("SELECT id FROM objects WHERE id = $1 FOR KEY SHARE", params![id]).await?;
+    Ok(row.is_some())
+}
+
+/// Takes those of the objects that are there.
+pub(crate) async fn objects_take_in(transaction: &mut Transaction, ids: &[i64]) -> Result<(), Error> {
+    for params in batch::lists(&[], ids) {
+        let _taken: Vec<(i64,)> = transaction
+            .all(
+                concat!(
+                    "SELECT id FROM objects WHERE id IN (",
+                    batch::parameters!(1),
+                    ") ORDER BY sha256 FOR UPDATE"
+                ),
+                &params,
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Makes an object's row. `None` when there is one of this content already.
 pub(crate) async fn object_insert_in(
     transaction: &mut Transaction,
     key: &str,
@@ -123,15 +231,15 @@ pub(crate) async fn object_insert_in(
     sha256: [u8; 32],
     sha512: Option<[u8; 64]>,
     now: Timestamp,
-) -> Result<i64, Error> {
-    let (id,) = transaction
-        .one(
+) -> Result<Option<i64>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
             "INSERT INTO objects (key, size, sha256, sha512, created_at) VALUES ($1, $2, $3, $4, $5)
-             RETURNING id",
+             ON CONFLICT (sha256) DO NOTHING RETURNING id",
             params![key, size, sha256, sha512, now.as_millis()],
         )
         .await?;
-    Ok(id)
+    Ok(row.map(|(id,)| id))
 }
 
 /// Points an object at other bytes of the same content.
@@ -149,20 +257,25 @@ pub(crate) async fn object_sha512_set_in(
         .await
 }
 
-/// Removes an object that no repository links any more and gives its key for the trash.
-pub(crate) async fn object_remove_unlinked_in(
+/// Removes those of the objects that no repository links. They have to be taken.
+pub(crate) async fn objects_delete_unlinked_in(
     transaction: &mut Transaction,
-    id: i64,
-) -> Result<Option<String>, Error> {
-    let row: Option<(String,)> = transaction
-        .opt(
-            "DELETE FROM objects
-             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM blobs WHERE object_id = $1)
-             RETURNING key",
-            params![id],
-        )
-        .await?;
-    Ok(row.map(|(key,)| key))
+    ids: &[i64],
+) -> Result<u64, Error> {
+    let mut deleted = 0;
+    for params in batch::lists(&[], ids) {
+        deleted += transaction
+            .exec(
+                concat!(
+                    "DELETE FROM objects WHERE id IN (",
+                    batch::parameters!(1),
+                    ") AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.object_id = objects.id)"
+                ),
+                &params,
+            )
+            .await?;
+    }
+    Ok(deleted)
 }
 
 pub(crate) async fn object_key_exists(db: &Db, key: &str) -> Result<bool, Error> {

@@ -3,6 +3,8 @@
 use clock::Timestamp;
 use db::{Db, Error, FromRow, Row, Transaction, params};
 
+use super::batch;
+
 /// A stored manifest, as a pull needs it.
 pub(crate) struct ManifestRow {
     pub(crate) digest: String,
@@ -14,7 +16,12 @@ pub(crate) struct ManifestRow {
 
 impl FromRow for ManifestRow {
     fn from_row(row: &Row<'_>) -> Result<Self, Error> {
-        Ok(Self { digest: row.get(0)?, media_type: row.get(1)?, size: row.get(2)?, body: row.get(3)? })
+        Ok(Self {
+            digest: row.get(0)?,
+            media_type: row.get(1)?,
+            size: row.get(2)?,
+            body: row.get::<Option<_>>(3)?.unwrap_or_default(),
+        })
     }
 }
 
@@ -28,9 +35,12 @@ pub(crate) async fn manifest_by_tag(
         "SELECT m.digest, m.media_type, m.size, m.body FROM tags t JOIN manifests m ON m.id = t.manifest_id
          WHERE t.repository_id = $1 AND t.name = $2"
     } else {
-        "SELECT m.digest, m.media_type, m.size, x'' FROM tags t JOIN manifests m ON m.id = t.manifest_id
+        "SELECT m.digest, m.media_type, m.size, NULL FROM tags t JOIN manifests m ON m.id = t.manifest_id
          WHERE t.repository_id = $1 AND t.name = $2"
     };
+    if with_body {
+        return db.opt_or_last(super::TAG_OUTAGE, sql, params![repository_id, tag]).await;
+    }
     db.opt(sql, params![repository_id, tag]).await
 }
 
@@ -43,8 +53,12 @@ pub(crate) async fn manifest_by_digest(
     let sql = if with_body {
         "SELECT digest, media_type, size, body FROM manifests WHERE repository_id = $1 AND digest = $2"
     } else {
-        "SELECT digest, media_type, size, x'' FROM manifests WHERE repository_id = $1 AND digest = $2"
+        "SELECT digest, media_type, size, NULL FROM manifests WHERE repository_id = $1 AND digest = $2"
     };
+    // That something exists is only said when the database says so, because a push builds on it.
+    if with_body {
+        return db.opt_or_last(super::OUTAGE, sql, params![repository_id, digest]).await;
+    }
     db.opt(sql, params![repository_id, digest]).await
 }
 
@@ -60,6 +74,69 @@ pub(crate) async fn manifest_id_in(
         )
         .await?;
     Ok(row.map(|(id,)| id))
+}
+
+/// Holds a manifest.
+pub(crate) async fn manifest_hold_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digest: &str,
+) -> Result<Option<i64>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
+            "SELECT id FROM manifests WHERE repository_id = $1 AND digest = $2 FOR KEY SHARE",
+            params![repository_id, digest],
+        )
+        .await?;
+    Ok(row.map(|(id,)| id))
+}
+
+/// Holds those of the manifests that are there, and tells which.
+pub(crate) async fn manifests_hold_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digests: &[String],
+) -> Result<Vec<String>, Error> {
+    let mut held = Vec::new();
+    for params in batch::lists(params![repository_id], digests) {
+        let found: Vec<(String,)> = transaction
+            .all(
+                concat!(
+                    "SELECT digest FROM manifests WHERE repository_id = $1 AND digest IN (",
+                    batch::parameters!(2),
+                    ") ORDER BY digest FOR KEY SHARE"
+                ),
+                &params,
+            )
+            .await?;
+        held.extend(found.into_iter().map(|(digest,)| digest));
+    }
+    Ok(held)
+}
+
+/// Takes a manifest.
+pub(crate) async fn manifest_take_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digest: &str,
+) -> Result<Option<i64>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
+            "SELECT id FROM manifests WHERE repository_id = $1 AND digest = $2 FOR UPDATE",
+            params![repository_id, digest],
+        )
+        .await?;
+    Ok(row.map(|(id,)| id))
+}
+
+/// The digest of a manifest.
+pub(crate) async fn manifest_digest_in(
+    transaction: &mut Transaction,
+    id: i64,
+) -> Result<Option<String>, Error> {
+    let row: Option<(String,)> =
+        transaction.opt("SELECT digest FROM manifests WHERE id = $1", params![id]).await?;
+    Ok(row.map(|(digest,)| digest))
 }
 
 /// When a manifest was pushed.
@@ -94,17 +171,19 @@ pub(crate) struct NewManifest {
     pub(crate) pushed_by: String,
 }
 
+/// Makes a manifest's row. `None` when there is one already.
 pub(crate) async fn manifest_insert_in(
     transaction: &mut Transaction,
     repository_id: i64,
     new: &NewManifest,
     now: Timestamp,
-) -> Result<i64, Error> {
-    let (id,) = transaction
-        .one(
+) -> Result<Option<i64>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
             "INSERT INTO manifests
                  (repository_id, digest, media_type, artifact_type, config_type, size, pushed_by, created_at, body)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (repository_id, digest) DO NOTHING RETURNING id",
             params![
                 repository_id,
                 &new.digest,
@@ -118,7 +197,7 @@ pub(crate) async fn manifest_insert_in(
             ],
         )
         .await?;
-    Ok(id)
+    Ok(row.map(|(id,)| id))
 }
 
 /// The same bytes may be pushed again under another type when the bytes name none; the last one counts.
@@ -140,36 +219,43 @@ pub(crate) async fn manifest_delete_in(transaction: &mut Transaction, id: i64) -
     transaction.exec("DELETE FROM manifests WHERE id = $1", params![id]).await
 }
 
-pub(crate) async fn manifests_of_repository_in(
+/// Removes some of a repository's manifests that nobody holds.
+pub(crate) async fn manifests_delete_of_repository_in(
     transaction: &mut Transaction,
     repository_id: i64,
     limit: u32,
-) -> Result<Vec<(i64,)>, Error> {
-    transaction
-        .all("SELECT id FROM manifests WHERE repository_id = $1 LIMIT $2", params![repository_id, limit])
-        .await
-}
-
-pub(crate) async fn edge_insert_in(
-    transaction: &mut Transaction,
-    manifest_id: i64,
-    repository_id: i64,
-    digest: &str,
 ) -> Result<u64, Error> {
     transaction
         .exec(
-            "INSERT INTO edges (manifest_id, repository_id, digest) VALUES ($1, $2, $3)
-             ON CONFLICT (manifest_id, digest) DO NOTHING",
-            params![manifest_id, repository_id, digest],
+            "WITH batch AS (SELECT id FROM manifests WHERE repository_id = $1 ORDER BY digest LIMIT $2
+                           FOR UPDATE SKIP LOCKED)
+             DELETE FROM manifests WHERE id IN (SELECT id FROM batch)",
+            params![repository_id, limit],
         )
         .await
 }
 
-pub(crate) async fn edges_in(
+/// Records what a manifest names.
+pub(crate) async fn edges_insert_in(
     transaction: &mut Transaction,
     manifest_id: i64,
-) -> Result<Vec<(String,)>, Error> {
-    transaction.all("SELECT digest FROM edges WHERE manifest_id = $1", params![manifest_id]).await
+    repository_id: i64,
+    digests: &[String],
+) -> Result<(), Error> {
+    for params in batch::lists(params![manifest_id, repository_id], digests) {
+        transaction
+            .exec(
+                "INSERT INTO edges (manifest_id, repository_id, digest)
+                 SELECT $1, $2, column1
+                 FROM (VALUES ($3), ($4), ($5), ($6), ($7), ($8), ($9), ($10), ($11), ($12), ($13), ($14),
+                              ($15), ($16), ($17), ($18)) AS named
+                 WHERE true
+                 ON CONFLICT (manifest_id, digest) DO NOTHING",
+                &params,
+            )
+            .await?;
+    }
+    Ok(())
 }
 
 pub(crate) async fn edges_of(db: &Db, manifest_id: i64) -> Result<Vec<(String,)>, Error> {
@@ -190,6 +276,22 @@ pub(crate) async fn edge_holder_in(
         )
         .await?;
     Ok(row.map(|(digest,)| digest))
+}
+
+/// All manifests that name `digest` in this repository.
+pub(crate) async fn edge_holders_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    digest: &str,
+) -> Result<Vec<String>, Error> {
+    let rows: Vec<(String,)> = transaction
+        .all(
+            "SELECT m.digest FROM edges e JOIN manifests m ON m.id = e.manifest_id
+             WHERE e.repository_id = $1 AND e.digest = $2",
+            params![repository_id, digest],
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(digest,)| digest).collect())
 }
 
 /// A manifest as scrub compares it: (id, digest, size, body).

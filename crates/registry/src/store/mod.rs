@@ -1,5 +1,24 @@
 //! SQL, one file per group of tables, and no rules. Names say the resource first; functions over a
 //! transaction end in `_in`.
+//!
+//! Several transactions run at once on PostgreSQL, so who relies on a row locks it:
+//!
+//! * `_hold_in` keeps a row from going (`FOR KEY SHARE`); any number may hold it. Whoever names content holds it.
+//! * `_take_in` keeps others from holding it (`FOR UPDATE`). Whoever removes content takes it first and asks in a
+//!   later statement, which sees what was committed meanwhile, whether anything names it.
+//!
+//! Everybody locks in one order, so that nobody waits in a circle: uploads, review queue, registries and
+//! repositories, objects, blobs, manifests, tags; rows of one table by name.
+
+mod batch;
+use std::time::Duration;
+
+/// For how long pulls of what was asked for before go on while the database is away: content under a digest
+/// never changes, and nobody's rights change in a database that is away. One that only this server cannot reach
+/// may take them away meanwhile, which is why it ends.
+const OUTAGE: Duration = Duration::from_mins(10);
+/// The same for where a tag points, which others may change.
+const TAG_OUTAGE: Duration = Duration::from_secs(2);
 
 pub(crate) mod blobs;
 pub(crate) mod leases;

@@ -133,8 +133,8 @@ pub(crate) async fn files_of_release(
 /// How many files of a release are there, are yanked, and were deleted.
 pub(crate) async fn files_count(db: &Db, release_id: i64) -> Result<(u64, u64, u64), Error> {
     db.one(
-        "SELECT coalesce(sum(deleted_at IS NULL), 0), coalesce(sum(deleted_at IS NULL AND yanked IS NOT NULL), 0),
-                coalesce(sum(deleted_at IS NOT NULL), 0)
+        "SELECT count(CASE WHEN deleted_at IS NULL THEN 1 END),
+                count(CASE WHEN deleted_at IS NULL AND yanked IS NOT NULL THEN 1 END), count(deleted_at)
          FROM python_files WHERE release_id = $1",
         params![release_id],
     )
@@ -174,15 +174,21 @@ impl FromRow for PageRow {
 
 /// The files of a project's page, in the order of their versions and then of their names.
 pub(crate) async fn files_of_page(db: &Db, project_id: i64) -> Result<Vec<PageRow>, Error> {
-    db.all(
+    let mut rows: Vec<PageRow> = db
+        .all(
         "SELECT r.version, f.filename, f.kind, f.sha256, f.size, f.requires_python, f.metadata_sha256, f.yanked,
                 f.attestations, f.uploaded_at
          FROM python_releases r JOIN python_files f ON f.release_id = r.id
          WHERE r.project_id = $1 AND f.deleted_at IS NULL
-         ORDER BY r.sort_key, f.filename",
+         ORDER BY r.sort_key",
         params![project_id],
     )
-    .await
+    .await?;
+    // No index of one table orders by columns of two, and a release has few files.
+    for release in rows.chunk_by_mut(|one, other| one.version == other.version) {
+        release.sort_unstable_by(|one, other| one.filename.cmp(&other.filename));
+    }
+    Ok(rows)
 }
 
 /// What the index of a release says of a file.
@@ -322,17 +328,30 @@ pub(crate) async fn file_restore_in(
     Ok(row.and_then(|(manifest,)| manifest))
 }
 
+/// Stores a METADATA file, unless it is there, and holds it.
 pub(crate) async fn metadata_put_in(
     transaction: &mut Transaction,
     sha256: &str,
     body: Vec<u8>,
-) -> Result<u64, Error> {
-    transaction
-        .exec(
-            "INSERT INTO python_metadata (sha256, body) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING",
-            params![sha256, body],
-        )
-        .await
+) -> Result<(), Error> {
+    loop {
+        let held: Option<(String,)> = transaction
+            .opt("SELECT sha256 FROM python_metadata WHERE sha256 = $1 FOR KEY SHARE", params![sha256])
+            .await?;
+        if held.is_some() {
+            return Ok(());
+        }
+        let made = transaction
+            .exec(
+                "INSERT INTO python_metadata (sha256, body) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING",
+                params![sha256, body.clone()],
+            )
+            .await?;
+        if made > 0 {
+            return Ok(());
+        }
+        // Somebody else made it meanwhile.
+    }
 }
 
 pub(crate) async fn metadata_get(db: &Db, sha256: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -347,15 +366,19 @@ pub(crate) async fn files_remove_of_repository_in(
     repository_id: i64,
     limit: u32,
 ) -> Result<u64, Error> {
-    let removed: Vec<(i64, String)> = transaction
+    let mut removed: Vec<(i64, String)> = transaction
         .all(
             "SELECT f.id, f.metadata_sha256 FROM python_projects p JOIN python_files f ON f.project_id = p.id
              WHERE p.repository_id = $1 LIMIT $2",
             params![repository_id, limit],
         )
         .await?;
+    removed.sort_unstable_by(|(_, one), (_, other)| one.cmp(other));
     for (id, metadata_sha256) in &removed {
         transaction.exec("DELETE FROM python_files WHERE id = $1", params![*id]).await?;
+        let _taken: Option<(String,)> = transaction
+            .opt("SELECT sha256 FROM python_metadata WHERE sha256 = $1 FOR UPDATE", params![metadata_sha256])
+            .await?;
         transaction
             .exec(
                 "DELETE FROM python_metadata WHERE sha256 = $1

@@ -137,7 +137,9 @@ pub(crate) async fn project_insert_in(
         .await?;
     transaction
         .exec(
-            "UPDATE registries SET python_serial = max(python_serial + 1, $1) WHERE id = $2",
+            "UPDATE registries SET python_serial =
+                 CASE WHEN python_serial < $1 THEN $1 ELSE python_serial + 1 END
+             WHERE id = $2",
             params![now.as_millis(), new.registry_id],
         )
         .await?;
@@ -152,7 +154,8 @@ pub(crate) async fn project_touch_in(
 ) -> Result<u64, Error> {
     transaction
         .exec(
-            "UPDATE python_projects SET serial = max(serial + 1, $1) WHERE id = $2",
+            "UPDATE python_projects SET serial = CASE WHEN serial < $1 THEN $1 ELSE serial + 1 END
+             WHERE id = $2",
             params![now.as_millis(), id],
         )
         .await

@@ -48,24 +48,6 @@ pub(crate) async fn referrers_page(
     }
 }
 
-/// Referrers of a subject as a removal needs them: (made at, manifest, digest).
-pub(crate) async fn referrers_of_in(
-    transaction: &mut Transaction,
-    repository_id: i64,
-    subject: &str,
-    after: Position,
-    limit: u32,
-) -> Result<Vec<(i64, i64, String)>, Error> {
-    transaction
-        .all(
-            "SELECT f.made_at, f.manifest_id, m.digest FROM referrers f JOIN manifests m ON m.id = f.manifest_id
-             WHERE f.repository_id = $1 AND f.subject = $2 AND (f.made_at, f.manifest_id) < ($3, $4)
-             ORDER BY f.made_at DESC, f.manifest_id DESC LIMIT $5",
-            params![repository_id, subject, after.made_at, after.manifest_id, limit],
-        )
-        .await
-}
-
 #[derive(Clone)]
 pub(crate) struct NewReferrer {
     pub(crate) subject: String,

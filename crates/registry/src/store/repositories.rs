@@ -33,31 +33,45 @@ impl std::str::FromStr for Format {
     }
 }
 
-/// The repository's row with its format, made when it is not there yet.
+/// Holds a repository and tells its format. It is made when it is not there yet; the registry has to be.
+///
+/// The registry's row itself is not held: who deletes it would wait for a moment in which nobody pushes. What a push
+/// that came through still adds to a deleted registry goes with the rest of its content.
 async fn repository_find_or_make_in(
     transaction: &mut Transaction,
     registry_id: i64,
     name: &str,
     format: Format,
     now: Timestamp,
-) -> Result<(i64, Format), Error> {
-    let existing: Option<(i64, String)> = transaction
-        .opt(
-            "SELECT id, format FROM repositories WHERE registry_id = $1 AND name = $2",
-            params![registry_id, name],
-        )
-        .await?;
-    if let Some((id, found)) = existing {
-        return Ok((id, found.parse()?));
+) -> Result<(i64, Format), crate::Error> {
+    loop {
+        let existing: Option<(i64, String)> = transaction
+            .opt(
+                "SELECT id, format FROM repositories
+                 WHERE registry_id = $1 AND name = $2
+                   AND EXISTS (SELECT 1 FROM registries WHERE id = $1 AND deleted_at IS NULL)
+                 FOR KEY SHARE",
+                params![registry_id, name],
+            )
+            .await?;
+        if let Some((id, found)) = existing {
+            return Ok((id, found.parse()?));
+        }
+        if !super::tenancy::registry_hold_in(transaction, registry_id).await? {
+            return Err(crate::error::registry_gone());
+        }
+        let made: Option<(i64,)> = transaction
+            .opt(
+                "INSERT INTO repositories (registry_id, name, format, created_at) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (registry_id, name) DO NOTHING RETURNING id",
+                params![registry_id, name, format.as_str(), now.as_millis()],
+            )
+            .await?;
+        if let Some((id,)) = made {
+            return Ok((id, format));
+        }
+        // Somebody else made it meanwhile.
     }
-    let (id,) = transaction
-        .one(
-            "INSERT INTO repositories (registry_id, name, format, created_at) VALUES ($1, $2, $3, $4)
-             RETURNING id",
-            params![registry_id, name, format.as_str(), now.as_millis()],
-        )
-        .await?;
-    Ok((id, format))
 }
 
 /// The repository's row, made when it is not there yet, for content that any format may have.
@@ -66,7 +80,7 @@ pub(crate) async fn repository_ensure_in(
     registry_id: i64,
     name: &str,
     now: Timestamp,
-) -> Result<i64, Error> {
+) -> Result<i64, crate::Error> {
     repository_find_or_make_in(transaction, registry_id, name, Format::Oci, now).await.map(|(id, _)| id)
 }
 
@@ -78,20 +92,47 @@ pub(crate) async fn repository_claim_in(
     name: &str,
     format: Format,
     now: Timestamp,
-) -> Result<(i64, Format), Error> {
+) -> Result<(i64, Format), crate::Error> {
     let (id, found) = repository_find_or_make_in(transaction, registry_id, name, format, now).await?;
-    if found == format {
+    if found == format || repository_is_settled_in(transaction, id).await? {
         return Ok((id, found));
     }
-    let claimed = transaction
-        .exec(
-            "UPDATE repositories SET format = $1
-             WHERE id = $2 AND NOT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $2)
-               AND NOT EXISTS (SELECT 1 FROM python_projects WHERE repository_id = $2)",
-            params![format.as_str(), id],
+    // Whoever is about to settle it holds it, and is waited for.
+    let _taken: Option<(i64,)> =
+        transaction.opt("SELECT id FROM repositories WHERE id = $1 FOR UPDATE", params![id]).await?;
+    if repository_is_settled_in(transaction, id).await? {
+        return Ok((id, found));
+    }
+    transaction
+        .exec("UPDATE repositories SET format = $1 WHERE id = $2", params![format.as_str(), id])
+        .await?;
+    Ok((id, format))
+}
+
+/// Whether what a repository holds has decided its format.
+async fn repository_is_settled_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let (settled,) = transaction
+        .one(
+            "SELECT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $1)
+                 OR EXISTS (SELECT 1 FROM python_projects WHERE repository_id = $1)",
+            params![id],
         )
         .await?;
-    Ok((id, if claimed > 0 { format } else { found }))
+    Ok(settled)
+}
+
+/// Holds a repository. `false` when it or its registry is gone.
+pub(crate) async fn repository_hold_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
+            "SELECT id FROM repositories
+             WHERE id = $1
+               AND EXISTS (SELECT 1 FROM registries g WHERE g.id = registry_id AND g.deleted_at IS NULL)
+             FOR KEY SHARE",
+            params![id],
+        )
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Shuts a repository off with a reason, or opens it again.
@@ -132,16 +173,30 @@ pub(crate) async fn repositories_python(
     .await
 }
 
-pub(crate) async fn repository_first_in(
+/// Takes a repository of a registry that nobody holds.
+pub(crate) async fn repository_take_any_in(
     transaction: &mut Transaction,
     registry_id: i64,
 ) -> Result<Option<i64>, Error> {
     let first: Option<(i64,)> = transaction
-        .opt("SELECT id FROM repositories WHERE registry_id = $1 LIMIT 1", params![registry_id])
+        .opt(
+            "SELECT id FROM repositories WHERE registry_id = $1 ORDER BY name LIMIT 1 FOR UPDATE SKIP LOCKED",
+            params![registry_id],
+        )
         .await?;
     Ok(first.map(|(id,)| id))
 }
 
+/// Removes a repository that holds nothing any more. 0 when it still does.
 pub(crate) async fn repository_delete_in(transaction: &mut Transaction, id: i64) -> Result<u64, Error> {
-    transaction.exec("DELETE FROM repositories WHERE id = $1", params![id]).await
+    transaction
+        .exec(
+            "DELETE FROM repositories WHERE id = $1
+             AND NOT EXISTS (SELECT 1 FROM tags WHERE repository_id = $1)
+             AND NOT EXISTS (SELECT 1 FROM manifests WHERE repository_id = $1)
+             AND NOT EXISTS (SELECT 1 FROM blobs WHERE repository_id = $1)
+             AND NOT EXISTS (SELECT 1 FROM review_queue WHERE repository_id = $1)",
+            params![id],
+        )
+        .await
 }

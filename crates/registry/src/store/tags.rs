@@ -31,7 +31,23 @@ pub(crate) async fn tag_get_in(
         .await
 }
 
-pub(crate) async fn tag_put_in(
+/// Takes a tag and tells which manifest it points to.
+pub(crate) async fn tag_take_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    name: &str,
+) -> Result<Option<i64>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
+            "SELECT manifest_id FROM tags WHERE repository_id = $1 AND name = $2 FOR UPDATE",
+            params![repository_id, name],
+        )
+        .await?;
+    Ok(row.map(|(id,)| id))
+}
+
+/// Makes a tag. 0 when there is one already.
+pub(crate) async fn tag_insert_in(
     transaction: &mut Transaction,
     repository_id: i64,
     name: &str,
@@ -41,9 +57,24 @@ pub(crate) async fn tag_put_in(
     transaction
         .exec(
             "INSERT INTO tags (repository_id, name, manifest_id, updated_at) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (repository_id, name)
-             DO UPDATE SET manifest_id = excluded.manifest_id, updated_at = excluded.updated_at",
+             ON CONFLICT (repository_id, name) DO NOTHING",
             params![repository_id, name, manifest_id, now.as_millis()],
+        )
+        .await
+}
+
+/// Points a tag that was taken at another manifest.
+pub(crate) async fn tag_repoint_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    name: &str,
+    manifest_id: i64,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    transaction
+        .exec(
+            "UPDATE tags SET manifest_id = $1, updated_at = $2 WHERE repository_id = $3 AND name = $4",
+            params![manifest_id, now.as_millis(), repository_id, name],
         )
         .await
 }
@@ -58,11 +89,14 @@ pub(crate) async fn tag_delete_in(
         .await
 }
 
-pub(crate) async fn tags_of_manifest_in(
+/// Takes all tags of a manifest.
+pub(crate) async fn tags_take_of_manifest_in(
     transaction: &mut Transaction,
     manifest_id: i64,
 ) -> Result<Vec<(String,)>, Error> {
-    transaction.all("SELECT name FROM tags WHERE manifest_id = $1 ORDER BY name", params![manifest_id]).await
+    transaction
+        .all("SELECT name FROM tags WHERE manifest_id = $1 ORDER BY name FOR UPDATE", params![manifest_id])
+        .await
 }
 
 /// The tags of the manifest with this digest.
@@ -72,21 +106,12 @@ pub(crate) async fn tags_of_digest(
     digest: &str,
 ) -> Result<Vec<(String,)>, Error> {
     db.all(
-        "SELECT t.name FROM manifests m JOIN tags t ON t.manifest_id = m.id
-         WHERE m.repository_id = $1 AND m.digest = $2 ORDER BY t.name",
+        "SELECT name FROM tags
+         WHERE manifest_id = (SELECT id FROM manifests WHERE repository_id = $1 AND digest = $2)
+         ORDER BY name",
         params![repository_id, digest],
     )
     .await
-}
-
-pub(crate) async fn manifest_is_tagged_in(
-    transaction: &mut Transaction,
-    manifest_id: i64,
-) -> Result<bool, Error> {
-    let row: Option<(i64,)> = transaction
-        .opt("SELECT manifest_id FROM tags WHERE manifest_id = $1 LIMIT 1", params![manifest_id])
-        .await?;
-    Ok(row.is_some())
 }
 
 /// Records what a tag points to from now on; `None` when it is gone.
@@ -107,6 +132,7 @@ pub(crate) async fn tag_history_add_in(
         .await
 }
 
+/// Removes some of a repository's tags that nobody has taken.
 pub(crate) async fn tags_delete_of_repository_in(
     transaction: &mut Transaction,
     repository_id: i64,
@@ -114,8 +140,24 @@ pub(crate) async fn tags_delete_of_repository_in(
 ) -> Result<u64, Error> {
     transaction
         .exec(
-            "DELETE FROM tags WHERE repository_id = $1 AND name IN
-                 (SELECT name FROM tags WHERE repository_id = $1 LIMIT $2)",
+            "WITH batch AS (SELECT name FROM tags WHERE repository_id = $1 ORDER BY name LIMIT $2
+                           FOR UPDATE SKIP LOCKED)
+             DELETE FROM tags WHERE repository_id = $1 AND name IN (SELECT name FROM batch)",
+            params![repository_id, limit],
+        )
+        .await
+}
+
+/// Removes some of what a repository's tags pointed to before.
+pub(crate) async fn tag_history_delete_of_repository_in(
+    transaction: &mut Transaction,
+    repository_id: i64,
+    limit: u32,
+) -> Result<u64, Error> {
+    transaction
+        .exec(
+            "WITH batch AS (SELECT id FROM tag_history WHERE repository_id = $1 LIMIT $2)
+             DELETE FROM tag_history WHERE id IN (SELECT id FROM batch)",
             params![repository_id, limit],
         )
         .await

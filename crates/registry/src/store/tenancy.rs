@@ -15,6 +15,8 @@ pub(crate) struct RepositoryFound {
     pub(crate) repository_id: Option<i64>,
     /// Whether the registry takes manifests over content that is not there.
     pub(crate) sparse: bool,
+    /// Whether large blobs may be answered with a redirect to the object store.
+    pub(crate) redirect: bool,
     /// Whether nothing in the registry is pushed or deleted.
     pub(crate) read_only: bool,
     /// Why nobody may pull from the repository.
@@ -26,6 +28,7 @@ pub(crate) struct PackagesFound {
     pub(crate) facts: Facts,
     pub(crate) registry_id: Option<i64>,
     pub(crate) read_only: bool,
+    pub(crate) redirect: bool,
     pub(crate) python: PythonSettings,
     pub(crate) python_serial: i64,
 }
@@ -60,6 +63,7 @@ impl FromRow for RepositoryFound {
             sparse: row.get::<Option<bool>>(5)?.unwrap_or(false),
             read_only: row.get::<Option<bool>>(6)?.unwrap_or(false),
             quarantine: row.get(7)?,
+            redirect: row.get::<Option<bool>>(8)?.unwrap_or(false),
         })
     }
 }
@@ -76,6 +80,7 @@ impl FromRow for PackagesFound {
             read_only: row.get::<Option<bool>>(4)?.unwrap_or(false),
             python: python_settings(&row.get::<Option<String>>(5)?.unwrap_or_default(), 5)?,
             python_serial: row.get::<Option<i64>>(6)?.unwrap_or(0),
+            redirect: row.get::<Option<bool>>(7)?.unwrap_or(false),
         })
     }
 }
@@ -95,8 +100,10 @@ pub(crate) async fn repository_resolve(
     user_id: i64,
 ) -> Result<RepositoryFound, Error> {
     let found = db
-        .opt(
-            "SELECT g.id, r.id, g.visibility, om.role, gm.role, g.sparse, g.read_only, r.quarantine
+        .opt_or_last(
+            super::OUTAGE,
+            "SELECT g.id, r.id, g.visibility, om.role, gm.role, g.sparse, g.read_only, r.quarantine,
+                    g.redirect
              FROM organizations o
              LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
              LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $2
@@ -111,6 +118,7 @@ pub(crate) async fn repository_resolve(
         registry_id: None,
         repository_id: None,
         sparse: false,
+        redirect: false,
         read_only: false,
         quarantine: None,
     }))
@@ -124,8 +132,10 @@ pub(crate) async fn packages_resolve(
     user_id: i64,
 ) -> Result<PackagesFound, Error> {
     let found = db
-        .opt(
-            "SELECT g.id, g.visibility, om.role, gm.role, g.read_only, g.python_settings, g.python_serial
+        .opt_or_last(
+            super::OUTAGE,
+            "SELECT g.id, g.visibility, om.role, gm.role, g.read_only, g.python_settings, g.python_serial,
+                    g.redirect
              FROM organizations o
              LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
              LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
@@ -138,6 +148,7 @@ pub(crate) async fn packages_resolve(
         facts: Facts::default(),
         registry_id: None,
         read_only: false,
+        redirect: false,
         python: PythonSettings::default(),
         python_serial: 0,
     }))
@@ -151,7 +162,7 @@ pub(crate) async fn registry_resolve(
 ) -> Result<RegistryFound, Error> {
     let found: Option<RepositoryFound> = db
         .opt(
-            "SELECT g.id, NULL, g.visibility, om.role, gm.role, NULL, NULL, NULL
+            "SELECT g.id, NULL, g.visibility, om.role, gm.role, NULL, NULL, NULL, NULL
              FROM organizations o
              LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
              LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
@@ -281,8 +292,8 @@ pub(crate) async fn registry_insert_in(
     let (id,) = transaction
         .one(
             "INSERT INTO registries
-                 (organization_id, name, path, visibility, sparse, read_only, python_settings, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
+                 (organization_id, name, path, visibility, sparse, read_only, redirect, python_settings, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
             params![
                 organization_id,
                 name,
@@ -290,6 +301,7 @@ pub(crate) async fn registry_insert_in(
                 settings.visibility.as_str(),
                 settings.sparse,
                 settings.read_only,
+                settings.redirect,
                 settings.python.to_json(),
                 now.as_millis()
             ],
@@ -313,16 +325,17 @@ impl FromRow for RegistryRow {
                 visibility: stored(&row.get::<String>(1)?)?,
                 sparse: row.get(2)?,
                 read_only: row.get(3)?,
-                python: python_settings(&row.get::<String>(4)?, 4)?,
+                redirect: row.get(4)?,
+                python: python_settings(&row.get::<String>(5)?, 5)?,
             },
-            created_at: Timestamp::from_millis(row.get(5)?),
+            created_at: Timestamp::from_millis(row.get(6)?),
         })
     }
 }
 
 pub(crate) async fn registry_get(db: &Db, id: i64) -> Result<Option<RegistryRow>, Error> {
     db.opt(
-        "SELECT name, visibility, sparse, read_only, python_settings, created_at FROM registries WHERE id = $1",
+        "SELECT name, visibility, sparse, read_only, redirect, python_settings, created_at FROM registries WHERE id = $1",
         params![id],
     )
     .await
@@ -337,7 +350,8 @@ pub(crate) async fn registries_list(
     limit: u32,
 ) -> Result<Vec<RegistryRow>, Error> {
     db.all(
-        "SELECT g.name, g.visibility, g.sparse, g.read_only, g.python_settings, g.created_at FROM registries g
+        "SELECT g.name, g.visibility, g.sparse, g.read_only, g.redirect, g.python_settings, g.created_at
+         FROM registries g
          WHERE g.organization_id = $1 AND g.name > $2 AND g.deleted_at IS NULL
            AND (g.visibility = 'public'
                 OR EXISTS (SELECT 1 FROM organization_members om
@@ -350,14 +364,44 @@ pub(crate) async fn registries_list(
     .await
 }
 
+/// Holds a registry. `false` when it is gone or being deleted.
+pub(crate) async fn registry_hold_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt("SELECT id FROM registries WHERE id = $1 AND deleted_at IS NULL FOR KEY SHARE", params![id])
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Takes a registry. `false` when it is gone or being deleted.
+pub(crate) async fn registry_take_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt("SELECT id FROM registries WHERE id = $1 AND deleted_at IS NULL FOR UPDATE", params![id])
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Holds an organization. `false` when it is gone.
+pub(crate) async fn organization_hold_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let row: Option<(i64,)> =
+        transaction.opt("SELECT id FROM organizations WHERE id = $1 FOR KEY SHARE", params![id]).await?;
+    Ok(row.is_some())
+}
+
+/// Holds a user. `false` when it is gone.
+pub(crate) async fn user_hold_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
+    let row: Option<(i64,)> =
+        transaction.opt("SELECT id FROM users WHERE id = $1 FOR KEY SHARE", params![id]).await?;
+    Ok(row.is_some())
+}
+
 pub(crate) async fn registry_settings_in(
     transaction: &mut Transaction,
     id: i64,
 ) -> Result<Option<RegistrySettings>, Error> {
     let row: Option<RegistryRow> = transaction
         .opt(
-            "SELECT name, visibility, sparse, read_only, python_settings, created_at FROM registries
-             WHERE id = $1",
+            "SELECT name, visibility, sparse, read_only, redirect, python_settings, created_at FROM registries
+             WHERE id = $1 AND deleted_at IS NULL",
             params![id],
         )
         .await?;
@@ -371,12 +415,13 @@ pub(crate) async fn registry_settings_set_in(
 ) -> Result<u64, Error> {
     transaction
         .exec(
-            "UPDATE registries SET visibility = $1, sparse = $2, read_only = $3, python_settings = $4
-             WHERE id = $5",
+            "UPDATE registries SET visibility = $1, sparse = $2, read_only = $3, redirect = $4, python_settings = $5
+             WHERE id = $6",
             params![
                 settings.visibility.as_str(),
                 settings.sparse,
                 settings.read_only,
+                settings.redirect,
                 settings.python.to_json(),
                 id
             ],
@@ -388,8 +433,9 @@ pub(crate) async fn registry_has_repositories_in(
     transaction: &mut Transaction,
     id: i64,
 ) -> Result<bool, Error> {
-    let first: Option<(i64,)> =
-        transaction.opt("SELECT id FROM repositories WHERE registry_id = $1 LIMIT 1", params![id]).await?;
+    let first: Option<(i64,)> = transaction
+        .opt("SELECT id FROM repositories WHERE registry_id = $1 ORDER BY name LIMIT 1", params![id])
+        .await?;
     Ok(first.is_some())
 }
 
@@ -410,20 +456,30 @@ pub(crate) async fn registry_condemn_in(
     Ok(())
 }
 
+/// Takes deleted registries whose content is still there and that nobody has taken.
 pub(crate) async fn registries_condemned_in(
     transaction: &mut Transaction,
     limit: u32,
 ) -> Result<Vec<(i64,)>, Error> {
     transaction
         .all(
-            "SELECT id FROM registries WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT $1",
+            "SELECT id FROM registries WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT $1
+             FOR UPDATE SKIP LOCKED",
             params![limit],
         )
         .await
 }
 
+/// Removes a registry that was taken and that holds nothing any more. 0 when it still does.
 pub(crate) async fn registry_delete_in(transaction: &mut Transaction, id: i64) -> Result<u64, Error> {
-    transaction.exec("DELETE FROM registries WHERE id = $1", params![id]).await
+    transaction
+        .exec(
+            "DELETE FROM registries WHERE id = $1
+             AND NOT EXISTS (SELECT 1 FROM repositories WHERE registry_id = $1)
+             AND NOT EXISTS (SELECT 1 FROM uploads WHERE registry_id = $1)",
+            params![id],
+        )
+        .await
 }
 
 /// (username, role) of one member.

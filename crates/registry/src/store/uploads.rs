@@ -12,6 +12,8 @@ pub(crate) struct UploadRow {
     pub(crate) object_key: String,
     pub(crate) offset: u64,
     pub(crate) hash_state: Vec<u8>,
+    /// What the storage needs to go on with it.
+    pub(crate) staged: Option<Vec<u8>>,
     pub(crate) completed: Option<String>,
     pub(crate) expires_at: i64,
 }
@@ -27,34 +29,49 @@ impl FromRow for UploadRow {
             hash_state: row.get(5)?,
             completed: row.get(6)?,
             expires_at: row.get(7)?,
+            staged: row.get(8)?,
         })
     }
 }
 
-const SELECT: &str = "SELECT registry_id, repository_name, user_id, object_key, offset_bytes, hash_state, \
-                      completed, expires_at FROM uploads WHERE id = $1";
-
-pub(crate) async fn upload_get(db: &Db, id: &str) -> Result<Option<UploadRow>, Error> {
-    db.opt(SELECT, params![id]).await
+macro_rules! select_upload {
+    ($lock:literal) => {
+        concat!(
+            "SELECT registry_id, repository_name, user_id, object_key, offset_bytes, hash_state, completed,
+                    expires_at, staged
+             FROM uploads WHERE id = $1",
+            $lock
+        )
+    };
 }
 
+pub(crate) async fn upload_get(db: &Db, id: &str) -> Result<Option<UploadRow>, Error> {
+    db.opt(select_upload!(""), params![id]).await
+}
+
+/// Takes a session.
 pub(crate) async fn upload_get_in(
     transaction: &mut Transaction,
     id: &str,
 ) -> Result<Option<UploadRow>, Error> {
-    transaction.opt(SELECT, params![id]).await
+    transaction.opt(select_upload!(" FOR UPDATE"), params![id]).await
 }
 
+/// Opens a session in a registry that is there.
 pub(crate) async fn upload_insert_in(
     transaction: &mut Transaction,
     id: &str,
     new: &UploadRow,
-) -> Result<u64, Error> {
+) -> Result<(), crate::Error> {
+    if !super::tenancy::registry_hold_in(transaction, new.registry_id).await? {
+        return Err(crate::error::registry_gone());
+    }
     transaction
         .exec(
             "INSERT INTO uploads
-                 (id, registry_id, repository_name, user_id, object_key, offset_bytes, hash_state, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+                 (id, registry_id, repository_name, user_id, object_key, offset_bytes, hash_state, staged,
+                  expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             params![
                 id,
                 new.registry_id,
@@ -63,10 +80,12 @@ pub(crate) async fn upload_insert_in(
                 &new.object_key,
                 new.offset,
                 new.hash_state.clone(),
+                new.staged.clone(),
                 new.expires_at
             ],
         )
-        .await
+        .await?;
+    Ok(())
 }
 
 /// How many sessions the user has open, counted no further than `limit`.
@@ -78,7 +97,7 @@ pub(crate) async fn uploads_open_in(
     let (count,) = transaction
         .one(
             "SELECT count(*) FROM
-                 (SELECT 1 FROM uploads WHERE user_id = $1 AND completed IS NULL LIMIT $2)",
+                 (SELECT 1 FROM uploads WHERE user_id = $1 AND completed IS NULL LIMIT $2) AS open",
             params![user_id, limit],
         )
         .await?;
@@ -92,13 +111,14 @@ pub(crate) async fn upload_advance_in(
     from: u64,
     to: u64,
     hash_state: Vec<u8>,
+    staged: Option<Vec<u8>>,
     expires_at: Timestamp,
 ) -> Result<u64, Error> {
     transaction
         .exec(
-            "UPDATE uploads SET offset_bytes = $1, hash_state = $2, expires_at = $3
-             WHERE id = $4 AND offset_bytes = $5 AND completed IS NULL",
-            params![to, hash_state, expires_at.as_millis(), id, from],
+            "UPDATE uploads SET offset_bytes = $1, hash_state = $2, staged = $3, expires_at = $4
+             WHERE id = $5 AND offset_bytes = $6 AND completed IS NULL",
+            params![to, hash_state, staged, expires_at.as_millis(), id, from],
         )
         .await
 }
@@ -111,34 +131,73 @@ pub(crate) async fn upload_complete_in(
 ) -> Result<u64, Error> {
     transaction
         .exec(
-            "UPDATE uploads SET completed = $1, hash_state = x'', expires_at = $2
-             WHERE id = $3 AND completed IS NULL",
-            params![digest, expires_at.as_millis(), id],
+            "UPDATE uploads SET completed = $1, hash_state = $2, staged = NULL, expires_at = $3
+             WHERE id = $4 AND completed IS NULL",
+            params![digest, Vec::<u8>::new(), expires_at.as_millis(), id],
         )
         .await
 }
 
-/// Ends a session that is not complete and gives its object's key.
+/// What is left of a session that ended before it was complete.
+#[derive(Clone, Debug)]
+pub(crate) struct AbandonedUpload {
+    pub(crate) object_key: String,
+    /// What the storage has to discard with the object.
+    pub(crate) staged: Option<Vec<u8>>,
+    pub(crate) size: u64,
+}
+
+/// Puts up for deletion what is left of a session that is over, however little the record says of it.
+pub(crate) async fn upload_discard_in(
+    transaction: &mut Transaction,
+    left: AbandonedUpload,
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let AbandonedUpload { object_key, staged, size } = left;
+    // That there is a state, if an empty one, tells that more than an object may be there.
+    super::trash::trash_add_in(transaction, &object_key, Some(staged.unwrap_or_default()), size, now).await
+}
+
+/// Ends a session that is not complete.
 pub(crate) async fn upload_abandon_in(
     transaction: &mut Transaction,
     id: &str,
-) -> Result<Option<String>, Error> {
-    let row: Option<(String,)> = transaction
-        .opt("DELETE FROM uploads WHERE id = $1 AND completed IS NULL RETURNING object_key", params![id])
+) -> Result<Option<AbandonedUpload>, Error> {
+    let row: Option<(String, Option<Vec<u8>>, u64)> = transaction
+        .opt(
+            "DELETE FROM uploads WHERE id = $1 AND completed IS NULL
+             RETURNING object_key, staged, offset_bytes",
+            params![id],
+        )
         .await?;
-    Ok(row.map(|(key,)| key))
+    Ok(row.map(|(object_key, staged, size)| AbandonedUpload { object_key, staged, size }))
 }
 
-/// Sessions past their time: (id, object key, whether complete).
+/// A session past its time.
+#[derive(Clone, Debug)]
+pub(crate) struct ExpiredUpload {
+    pub(crate) id: String,
+    pub(crate) complete: bool,
+    pub(crate) abandoned: AbandonedUpload,
+}
+
+impl FromRow for ExpiredUpload {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        let abandoned = AbandonedUpload { object_key: row.get(2)?, staged: row.get(3)?, size: row.get(4)? };
+        Ok(Self { id: row.get(0)?, complete: row.get(1)?, abandoned })
+    }
+}
+
+/// Takes sessions past their time that nobody has taken.
 pub(crate) async fn uploads_expired_in(
     transaction: &mut Transaction,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<(String, String, bool)>, Error> {
+) -> Result<Vec<ExpiredUpload>, Error> {
     transaction
         .all(
-            "SELECT id, object_key, completed IS NOT NULL FROM uploads
-             WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2",
+            "SELECT id, completed IS NOT NULL, object_key, staged, offset_bytes FROM uploads
+             WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
             params![now.as_millis(), limit],
         )
         .await
@@ -159,16 +218,6 @@ pub(crate) async fn uploads_expire_of_registry_in(
             params![now.as_millis(), registry_id],
         )
         .await
-}
-
-pub(crate) async fn upload_of_registry_exists_in(
-    transaction: &mut Transaction,
-    registry_id: i64,
-) -> Result<bool, Error> {
-    let row: Option<(String,)> = transaction
-        .opt("SELECT id FROM uploads WHERE registry_id = $1 LIMIT 1", params![registry_id])
-        .await?;
-    Ok(row.is_some())
 }
 
 /// Whether an open session writes to this object.

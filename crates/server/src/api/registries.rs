@@ -19,6 +19,7 @@ pub(super) struct NewRegistry {
     name: String,
     visibility: Option<Visibility>,
     sparse_manifests: Option<bool>,
+    redirect: Option<bool>,
     read_only: Option<bool>,
     #[serde(default)]
     python: PythonSettingsChange,
@@ -29,6 +30,7 @@ pub(super) struct NewRegistry {
 pub(super) struct RegistryChange {
     visibility: Option<Visibility>,
     sparse_manifests: Option<bool>,
+    redirect: Option<bool>,
     read_only: Option<bool>,
     #[serde(default)]
     python: PythonSettingsChange,
@@ -47,6 +49,7 @@ struct Registry {
     name: String,
     visibility: Visibility,
     sparse_manifests: bool,
+    redirect: bool,
     read_only: bool,
     python: PythonSettings,
     created_at: String,
@@ -59,6 +62,7 @@ impl From<RegistryView> for Registry {
             name: view.name,
             visibility: view.settings.visibility,
             sparse_manifests: view.settings.sparse,
+            redirect: view.settings.redirect,
             read_only: view.settings.read_only,
             python: view.settings.python,
             created_at: time(view.created_at),
@@ -96,6 +100,7 @@ pub(super) async fn create(
         let settings = RegistrySettings {
             visibility: new.visibility.unwrap_or(before.visibility),
             sparse: new.sparse_manifests.unwrap_or(before.sparse),
+            redirect: new.redirect.unwrap_or(before.redirect),
             read_only: new.read_only.unwrap_or(before.read_only),
             python: new.python.applied_to(before.python),
         };
@@ -133,6 +138,7 @@ pub(super) async fn update(
         let change = RegistrySettingsChange {
             visibility: change.visibility,
             sparse: change.sparse_manifests,
+            redirect: change.redirect,
             read_only: change.read_only,
             python: change.python,
         };

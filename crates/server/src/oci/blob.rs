@@ -13,6 +13,7 @@ use super::Exchange;
 use super::error::Failure;
 use super::respond::{set, set_digest};
 use crate::body::{Body, Response, empty};
+use crate::redirect;
 
 /// Content under a digest never changes, so it may be kept for a year; it is for this caller alone.
 const CACHE: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
@@ -26,6 +27,13 @@ pub(super) async fn get(
     let content = exchange.state.registry.blob_pull(&granted, digest).await?;
     if not_modified(exchange, digest) {
         return Ok(unchanged(digest));
+    }
+    if !redirect::is_declined(&exchange.headers)
+        && let Some(address) = exchange.state.registry.blob_redirect(&content).await?
+    {
+        let mut response = redirect::to(&address);
+        set_digest(response.headers_mut(), digest);
+        return Ok(response);
     }
     let range = match exchange.header(RANGE) {
         Some(range) if range_applies(exchange, digest) => ByteRange::parse(range, content.size),

@@ -1,5 +1,7 @@
 //! For operators: `/healthz`, `/readyz` and `/metrics`.
 
+use std::time::{Duration, Instant};
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
@@ -38,8 +40,31 @@ async fn metrics(State(state): State<SharedState>) -> Response {
     let state = state.get();
     let verifications = i64::try_from(state.auth.password_verifications()).unwrap_or(i64::MAX);
     state.metrics.password_verifications.set(verifications);
+    state.collection_seen.refresh(&state).await;
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     labelled("metrics", ([(CONTENT_TYPE, format)], state.metrics.render()).into_response())
+}
+
+/// When collection was looked at last. Counting what waits walks an index, so it is not done for every reader of
+/// the metrics.
+#[derive(Default)]
+pub(crate) struct CollectionSeen(tokio::sync::Mutex<Option<Instant>>);
+
+impl CollectionSeen {
+    const EVERY: Duration = Duration::from_secs(15);
+
+    async fn refresh(&self, state: &crate::State) {
+        let mut last = self.0.lock().await;
+        if last.is_some_and(|last| last.elapsed() < Self::EVERY) {
+            return;
+        }
+        match state.registry.collection_status().await {
+            Ok(status) => state.metrics.collection(&status),
+            // The other metrics are worth the more while the database is away.
+            Err(error) => tracing::warn!(%error, "the state of collection cannot be seen"),
+        }
+        *last = Some(Instant::now());
+    }
 }
 
 fn labelled(endpoint: &'static str, mut response: Response) -> Response {

@@ -15,6 +15,7 @@ use super::error::Failure;
 use super::simple::names_tag;
 use super::{Exchange, audience, set};
 use crate::body::{Body, Response, empty};
+use crate::redirect;
 
 pub(super) async fn get(exchange: &Exchange<'_>, path: &FilePath) -> Result<Response, Failure> {
     let granted = exchange.grant::<PackagesRead>().await?;
@@ -25,6 +26,12 @@ pub(super) async fn get(exchange: &Exchange<'_>, path: &FilePath) -> Result<Resp
         return Ok(about.unchanged());
     }
     let size = file.content.size;
+    if !exchange.head
+        && !redirect::is_declined(&exchange.headers)
+        && let Some(address) = registry.blob_redirect(&file.content).await?
+    {
+        return Ok(redirect::to(&address));
+    }
     let range = match exchange.header(RANGE) {
         Some(range) if about.is_current(exchange.header(IF_RANGE)) => ByteRange::parse(range, size),
         _ => ByteRange::Full,

@@ -27,6 +27,7 @@ async fn registry() -> (Registry, Db, BlobContent, (db::testing::Guard, tempfile
     let content = BlobContent {
         size: CONTENT.len() as u64,
         key: ObjectKey::random(),
+        may_redirect: false,
         repository_id: 1,
         repository: "acme/prod/app".parse().unwrap(),
         digest: Digest::of(Algorithm::Sha256, CONTENT),
@@ -46,7 +47,7 @@ async fn registry() -> (Registry, Db, BlobContent, (db::testing::Guard, tempfile
             let now = clock::Timestamp::from_millis(0);
             let object =
                 store::blobs::object_insert_in(transaction, &key, CONTENT.len() as u64, [7; 32], None, now);
-            let object_id = object.await?;
+            let object_id = object.await?.expect("a fresh database has no object");
             store::blobs::blob_link_in(transaction, 1, &digest, object_id, now).await?;
             Ok(())
         })
