@@ -29,7 +29,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// own order is, which the columns' collation says.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; \
                        SET idle_in_transaction_session_timeout = '60s'; SET timezone = 'UTC'; \
-                       SET application_name = 'larder'";
+                       SET application_name = 'larder'; \
+                       SET enable_seqscan = off; SET jit = off";
 
 pub(crate) struct Postgres {
     pool: Pool,

@@ -28,7 +28,7 @@ pub(super) enum Present {
 
 /// What copying did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Copied {
+pub(super) struct Tally {
     /// Objects that were copied.
     pub(super) copied: u64,
     /// Their bytes.
@@ -54,8 +54,8 @@ pub(super) async fn copy_all(
     objects: impl Stream<Item = Result<Object, Error>> + Send,
     present: Present,
     watch: &mut (impl FnMut(BackupEvent) + Send),
-) -> Result<Copied, Error> {
-    let mut done = Copied::default();
+) -> Result<Tally, Error> {
+    let mut done = Tally::default();
     let outcomes = objects.map(|object| async move {
         let object = object?;
         let outcome = copy(from, to, &object, present).await?;

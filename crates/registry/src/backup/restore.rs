@@ -4,7 +4,7 @@ use std::path::Path;
 
 use blobs::Store;
 
-use super::copy::{Copied, Present, copy_all};
+use super::copy::{Tally, Present, copy_all};
 use super::objects::objects;
 use super::scratch::Scratch;
 use super::{BackupEvent, DUMP, dump_failed, file_name, not_empty, write_failed};
@@ -78,7 +78,7 @@ impl Registry {
         }
         // Whatever an interrupted run left is read again before it is believed.
         let copied = copy_all(source, self.blobs(), objects(dump.open()?), Present::Read, &mut watch).await?;
-        let Copied { copied, bytes, present, bad } = copied;
+        let Tally { copied, bytes, present, bad } = copied;
         if bad > 0 && !options.allow_missing {
             return Err(Error::new(
                 ErrorKind::Conflict,

@@ -6,7 +6,7 @@ use std::path::Path;
 use blobs::{ObjectKey, Store};
 use futures_util::StreamExt as _;
 
-use super::copy::{Copied, Present, copy_all};
+use super::copy::{Tally, Present, copy_all};
 use super::hold::Hold;
 use super::objects::objects;
 use super::scratch::Scratch;
@@ -82,7 +82,7 @@ impl Registry {
         target.file_delete(&unfinished).await.map_err(&failed)?;
         let removed = if options.prune { self.backup_prune(target, &dump).await? } else { 0 };
         hold.release().await;
-        let Copied { copied, bytes, present, bad } = copied;
+        let Tally { copied, bytes, present, bad } = copied;
         Ok(BackupReport { rows: summary.rows(), copied, bytes, present, bad, removed })
     }
 

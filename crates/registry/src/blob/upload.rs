@@ -305,7 +305,12 @@ impl Registry {
         // A session that ends with this request has no use for a record of where it stood.
         if to > from && (failure.is_some() || then == Then::Wait) {
             // Bytes before the row: a row must never promise bytes that a power cut takes away.
-            upload.staged.keep().await.map_err(sync_failed)?;
+            let kept = match upload.staged.keep().await {
+                Ok(kept) => kept,
+                Err(SyncError::Lost) => return Err(self.upload_lost(id, from).await?),
+                Err(error) => return Err(sync_failed(error)),
+            };
+            let staged = Some(kept.into_bytes()).filter(|state| !state.is_empty());
             let (text, state) = (id.as_str().to_owned(), hash_state.clone());
             let expires_at = self.now() + self.settings().upload_ttl;
             crash_point!("registry::upload_before_advance");
@@ -319,7 +324,7 @@ impl Registry {
                             from,
                             to,
                             state,
-                            None,
+                            staged,
                             expires_at,
                         )
                         .await?)

@@ -79,9 +79,10 @@ impl Registry {
             self.attest(granted, same, attestations).await?;
             return Ok(Published { created: false });
         }
+        // What lies in a bucket can be read only once it is whole.
+        staged.seal().await.map_err(sync_failed)?;
         let distribution = self.python_examine(&key, &file, packages.settings).await?;
         form.check_identity(&distribution)?;
-        staged.seal().await.map_err(sync_failed)?;
         let object = self.object_stored(&key, finished).await?;
         let described =
             Described { distribution: &distribution, sha256, size: finished.size, manifest: None };

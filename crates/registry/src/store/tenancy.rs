@@ -187,7 +187,7 @@ pub(crate) async fn organization_resolve(
         .opt(
             "SELECT o.id, NULL, NULL, om.role,
                     (SELECT 'viewer' FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
-                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1), NULL, NULL, NULL
+                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1), NULL, NULL, NULL, NULL
              FROM organizations o
              LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
              WHERE o.name = $2",
