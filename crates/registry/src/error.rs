@@ -173,7 +173,13 @@ impl From<db::Error> for Error {
                 source: Some(Box::new(error)),
             };
         }
-        Self::unavailable("the database does not answer; try again in a moment", error)
+        let away = matches!(error, db::Error::Unavailable(_) | db::Error::Closed);
+        let message = if away {
+            "the database does not answer; try again in a moment"
+        } else {
+            "the server could not carry this out; try again, and ask its operator to look into the log"
+        };
+        Self::unavailable(message, error)
     }
 }
 

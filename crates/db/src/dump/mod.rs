@@ -27,7 +27,6 @@ mod write;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -177,9 +176,10 @@ impl Db {
     {
         match &self.0 {
             Engine::Sqlite(database) => {
-                let database = Arc::clone(database);
+                let path = database.read(|connection| Ok(connection.path().map(str::to_owned)))?;
                 off_the_workers(move || {
-                    database.read(|connection| Ok(sqlite::dump::dump(connection, about, sink)))?
+                    let connection = sqlite::dump::connect_reader(&path.unwrap_or_default())?;
+                    sqlite::dump::dump(&connection, about, sink)
                 })
                 .await
             }

@@ -12,6 +12,15 @@ use crate::dump::{
 };
 use crate::{Column, Error, migrate};
 
+/// A connection to dump over. Those that are lent for reads map the file into memory, all of which a dump would
+/// touch.
+pub(crate) fn connect_reader(path: &str) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(Error::from_sqlite)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10)).map_err(Error::from_sqlite)?;
+    Ok(connection)
+}
+
 /// Writes everything that `connection` sees at this moment.
 pub(crate) fn dump<W: Write>(
     connection: &Connection,

@@ -61,37 +61,34 @@ pub(super) async fn run(arguments: RestoreArguments, settings: Settings) -> anyh
         Some(name) => Some(Some(name)),
         None => (from == "latest").then_some(None),
     };
-    let report = match snapshot {
-        Some(name) => {
-            let progress = Progress::start("found");
-            let report =
-                registry.restore_snapshot(scratch.path(), name, |event| progress.tell(&event)).await?;
-            progress.end();
-            report
-        }
-        None => {
-            let options =
-                blobs::Options { location: location(&from), durability: blobs::Durability::Durable };
-            let source = Store::attach(&options).await.map_err(|error| match error {
-                blobs::OpenError::Missing { .. } => {
-                    anyhow::anyhow!(
-                        "there is no backup in {from}; name the place that `larder backup --to` wrote to"
-                    )
-                }
-                error => anyhow::Error::new(error).context(format!("cannot read the backup in {from}")),
-            })?;
-            let progress = Progress::start("restored");
-            let report = registry
-                .restore(&source, scratch.path(), RestoreOptions { allow_missing }, |event| {
-                    progress.tell(&event);
-                })
-                .await
-                .with_context(|| format!("nothing is restored from {from} yet"))?;
-            progress.end();
-            report
-        }
+    let report = if let Some(name) = snapshot {
+        let progress = Progress::start("found");
+        let report = registry.restore_snapshot(scratch.path(), name, |event| progress.tell(&event)).await?;
+        progress.end();
+        report
+    } else {
+        let source = open_backup(&from).await?;
+        let progress = Progress::start("restored");
+        let options = RestoreOptions { allow_missing };
+        let report = registry
+            .restore(&source, scratch.path(), options, |event| progress.tell(&event))
+            .await
+            .with_context(|| format!("cannot restore from {from}"))?;
+        progress.end();
+        report
     };
     tell(&from, &report)
+}
+
+/// Looks into a place that `larder backup` wrote to, and changes nothing there.
+async fn open_backup(from: &str) -> anyhow::Result<Store> {
+    let options = blobs::Options { location: location(from), durability: blobs::Durability::Durable };
+    Store::attach(&options).await.map_err(|error| match error {
+        blobs::OpenError::Missing { .. } => {
+            anyhow::anyhow!("there is no backup in {from}; name the place that `larder backup --to` wrote to")
+        }
+        error => anyhow::Error::new(error).context(format!("cannot read the backup in {from}")),
+    })
 }
 
 fn tell(from: &str, report: &RestoreReport) -> anyhow::Result<ExitCode> {

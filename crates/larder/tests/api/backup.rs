@@ -278,7 +278,7 @@ fn i2_a_backup_that_was_cut_off_leaves_the_one_before_it_whole() {
     std::fs::create_dir_all(torn.parent().unwrap()).unwrap();
     std::fs::write(&torn, vec![0; LAYER]).unwrap();
     place.restore("before", &[]).success();
-    place.serves("before", &[image.clone()]);
+    place.serves("before", std::slice::from_ref(&image));
 
     let next = place.backup(&[]).success();
     assert_eq!((number(&next, " copied"), number(&next, " were there")), (1, 2), "{next}");
@@ -352,7 +352,7 @@ fn a_lost_database_comes_back_from_its_snapshot() {
     snapshots.sort();
     let newest = snapshots.last().unwrap();
     std::fs::write(data.join("snapshots/29991231T000000Z.larder"), b"none").unwrap();
-    assert!(newest.metadata().unwrap().permissions().mode() & 0o077 == 0);
+    assert_eq!(newest.metadata().unwrap().permissions().mode() & 0o077, 0);
     run(&mut place.server.command(&["restore", "--from", "latest"])).success().says(" 0 are not");
     run(&mut place.server.command(&["scrub"])).says_nothing_of("missing");
     place.server.restart();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use blobs::Store;
 
-use super::copy::{Tally, Present, copy_all};
+use super::copy::{Present, Tally, copy_all};
 use super::objects::objects;
 use super::scratch::Scratch;
 use super::{BackupEvent, DUMP, dump_failed, file_name, not_empty, write_failed};

@@ -6,7 +6,7 @@ use std::path::Path;
 use blobs::{ObjectKey, Store};
 use futures_util::StreamExt as _;
 
-use super::copy::{Tally, Present, copy_all};
+use super::copy::{Present, Tally, copy_all};
 use super::hold::Hold;
 use super::objects::objects;
 use super::scratch::Scratch;

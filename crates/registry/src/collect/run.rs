@@ -120,8 +120,8 @@ impl Registry {
                         }
                         collected.count(judged);
                     }
-                    let trash = store::trash::trash_due_in(transaction, times.now, BATCHES * BATCH).await?;
-                    collected.objects = trash.len() as u64;
+                    (collected.objects, collected.bytes) =
+                        store::trash::trash_due_in(transaction, times.now, BATCHES * BATCH).await?;
                     let _ = sender.send(collected);
                     // An error is what rolls a transaction back.
                     Err(Error::new(ErrorKind::Conflict, "dry run"))

@@ -67,15 +67,17 @@ pub(crate) async fn trash_add_unlinked_in(
     Ok(added)
 }
 
-/// What is due, for a look at what emptying the trash would delete.
+/// How much is due, (objects, bytes), for a look at what emptying the trash would delete. Counts no further than
+/// `limit`.
 pub(crate) async fn trash_due_in(
     transaction: &mut Transaction,
     now: Timestamp,
     limit: u32,
-) -> Result<Vec<(String,)>, Error> {
+) -> Result<(u64, u64), Error> {
     transaction
-        .all(
-            "SELECT object_key FROM trash WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2",
+        .one(
+            "SELECT count(*), CAST(coalesce(sum(size), 0) AS BIGINT)
+             FROM (SELECT size FROM trash WHERE delete_after <= $1 ORDER BY delete_after LIMIT $2) AS due",
             params![now.as_millis(), limit],
         )
         .await

@@ -27,7 +27,7 @@ pub(super) async fn get(exchange: &Exchange<'_>, path: &FilePath) -> Result<Resp
     }
     let size = file.content.size;
     if !exchange.head
-        && !redirect::is_declined(&exchange.headers)
+        && !redirect::is_declined(exchange.headers)
         && let Some(address) = registry.blob_redirect(&file.content).await?
     {
         return Ok(redirect::to(&address));
