@@ -46,6 +46,11 @@ impl Target {
         Ok(Self { authorization: Some(format!("Bearer {token}")), ..anonymous })
     }
 
+    /// The server at `address`, with this `Authorization` field in every request.
+    pub(crate) fn at(address: SocketAddr, authorization: String) -> Self {
+        Self { address, authorization: Some(authorization) }
+    }
+
     /// A connection of its own.
     pub(crate) async fn connect(&self) -> anyhow::Result<Client> {
         Ok(Client {
@@ -123,6 +128,18 @@ impl Client {
             return self.unexpected(&head).await;
         }
         Ok(())
+    }
+
+    /// Reads one page of a list and gives it with its `Link` field.
+    pub(crate) async fn page(&mut self, path: &str) -> anyhow::Result<(Vec<u8>, Option<String>)> {
+        self.start("GET", path);
+        self.finish_head();
+        self.send_head().await?;
+        let head = self.connection.head().await?;
+        if head.status != 200 {
+            return self.unexpected(&head).await;
+        }
+        Ok((self.connection.collect(head.length).await?, head.link))
     }
 
     /// Asks for a blob that should not be there, as clients do before they push it.

@@ -49,6 +49,8 @@ pub(crate) struct Head {
     pub(crate) location: Option<String>,
     /// The first `WWW-Authenticate`.
     pub(crate) challenge: Option<String>,
+    /// `Link`.
+    pub(crate) link: Option<String>,
 }
 
 /// What an answer's head was parsed into, with the bytes that it took, or nothing when bytes are missing.
@@ -67,13 +69,15 @@ fn parse(received: &[u8]) -> anyhow::Result<Option<(Head, usize)>> {
     let status = answer.code.ok_or_else(|| anyhow!("the server's answer has no status"))?;
     // Before HTTP/1.1 every answer ends the connection unless it says otherwise.
     let close = answer.version == Some(0);
-    let mut head = Head { status, length: 0, chunked: false, close, location: None, challenge: None };
+    let mut head =
+        Head { status, length: 0, chunked: false, close, location: None, challenge: None, link: None };
     for field in answer.headers {
         // Almost every field is of no interest; the length of its name says so sooner than a comparison.
         match field.name.len() {
             10 if field.name.eq_ignore_ascii_case("connection") => {
                 head.close = !field.value.eq_ignore_ascii_case(b"keep-alive");
             }
+            4 if field.name.eq_ignore_ascii_case("link") => head.link = Some(text(field.value)?),
             8 if field.name.eq_ignore_ascii_case("location") => head.location = Some(text(field.value)?),
             14 if field.name.eq_ignore_ascii_case("content-length") => {
                 head.length =
@@ -266,7 +270,8 @@ mod tests {
                 chunked: false,
                 close: false,
                 location: Some("/v2/a/b/c/blobs/uploads/1".to_owned()),
-                challenge: None
+                challenge: None,
+                link: None,
             }
         );
     }

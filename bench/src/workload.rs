@@ -22,7 +22,7 @@ const CONFIG_BYTES: u64 = 2048;
 /// Bytes of one layer of a small image.
 const LAYER_BYTES: u64 = 64 * 1024;
 /// Layers of a small image.
-const LAYERS: usize = 3;
+pub(crate) const LAYERS: usize = 3;
 /// Layers of the manifests that are read.
 const READ_LAYERS: usize = 6;
 /// Connections that set up.
@@ -263,6 +263,12 @@ impl Fixture {
             Workload::ImagePush => self.image_push(client).await,
             other => bail!("{} is no workload of a registry", other.title()),
         }
+    }
+
+    /// Reads one of the small blobs.
+    pub(crate) async fn small_pull(&self, client: &mut Client) -> anyhow::Result<()> {
+        let blob = &self.blobs[self.step(self.blobs.len())];
+        client.blob_pull(blob.digest(), blob.size()).await
     }
 
     async fn image_push(&self, client: &mut Client) -> anyhow::Result<()> {

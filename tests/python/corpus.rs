@@ -108,8 +108,10 @@ fn real_packages_come_back_byte_for_byte() {
             "{page}"
         );
         let path = reader.python_path(REGISTRY.0, REGISTRY.1, &project, listed.filename);
+        // Only the bytes count here, whether they lie on a disk or in a bucket.
+        let here = reader.request(testkit::Method::GET, &path).header("larder-redirect", "never");
         assert!(
-            reader.get(&path).expect(&[200]).body == file.bytes,
+            reader.send(here).expect(&[200]).body == file.bytes,
             "{} came back different",
             listed.filename
         );

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::python::Wheel;
 use testkit::{random_bytes, run};
 
@@ -198,6 +198,8 @@ fn a_yanked_release_is_for_those_who_insist_on_it() {
 #[test]
 fn pip_takes_up_a_download_where_it_broke_off() {
     let scene = Scene::new();
+    // The relay sees what the server itself sends.
+    scene.settings(&json!({"redirect": false}));
     let wheel = Wheel::new("acme-large", "1.0").file("acme_large.bin", random_bytes(2 << 20)).build();
     scene.publish(&wheel);
     let (host, broken) = (scene.server.host(), AtomicBool::new(false));
@@ -241,6 +243,7 @@ fn without_metadata(seen: &Seen, passing: Passing) -> Passing {
 #[test]
 fn clients_read_the_metadata_out_of_the_wheel_where_they_have_to() {
     let scene = Scene::new();
+    scene.settings(&json!({"redirect": false}));
     scene.publish(&Wheel::new("acme-base", "1.0").build());
     scene.publish(
         &Wheel::new("acme-top", "1.0")

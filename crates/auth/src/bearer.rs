@@ -15,6 +15,10 @@ use crate::{Auth, BearerError};
 /// How exact the time of the last use is.
 const NOTE_USE_EVERY: Duration = Duration::from_mins(10);
 
+/// For how long users and tokens that were found count as they were while the database cannot be asked, so that
+/// pulls go on. Nothing that changes anything is possible then.
+const OUTAGE: Duration = Duration::from_mins(10);
+
 /// A stored token that was found, with its owner.
 struct Found {
     token_id: i64,
@@ -64,7 +68,8 @@ impl Auth {
         let row: Option<Row> = self
             .0
             .db
-            .opt(
+            .opt_or_last(
+                OUTAGE,
                 "SELECT tokens.id, tokens.expires_at, tokens.last_used_at, \
                  users.id, users.username, users.system_admin, users.epoch \
                  FROM tokens JOIN users ON users.id = tokens.user_id \
@@ -110,10 +115,12 @@ impl Auth {
         let db = &self.0.db;
         let row: Option<(String, bool, i64)> = match token_id {
             None => {
-                db.opt("SELECT username, system_admin, epoch FROM users WHERE id = $1", params![id]).await?
+                let sql = "SELECT username, system_admin, epoch FROM users WHERE id = $1";
+                db.opt_or_last(OUTAGE, sql, params![id]).await?
             }
             Some(token_id) => {
-                db.opt(
+                db.opt_or_last(
+                    OUTAGE,
                     "SELECT users.username, users.system_admin, users.epoch \
                      FROM tokens JOIN users ON users.id = tokens.user_id \
                      WHERE tokens.id = $1 AND users.id = $2",

@@ -174,6 +174,9 @@ const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(1818321518, 1)";
 /// Brings the schema of the database at `place` up to date.
 pub(crate) async fn postgres(client: &mut tokio_postgres::Client, place: &str) -> Result<(), Error> {
     let transaction = client.transaction().await.map_err(Error::from_postgres)?;
+    // That the record is there already is not worth a line in the log.
+    let quiet = "SET LOCAL client_min_messages = warning";
+    transaction.batch_execute(quiet).await.map_err(Error::from_postgres)?;
     transaction.batch_execute(MIGRATION_LOCK).await.map_err(Error::from_postgres)?;
     transaction.batch_execute(RECORD).await.map_err(|error| refused(error, place))?;
     let applied = postgres_applied(transaction.query(APPLIED, &[]).await)?;

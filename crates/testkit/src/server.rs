@@ -251,10 +251,14 @@ impl Server {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// The number of the process.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().expect("a server that was started has a process").id()
+    }
+
     /// The most memory that the program has had since it was started, in bytes (`proc_pid_status(5)`, `VmHWM`).
     pub fn peak_memory(&self) -> u64 {
-        let child = self.child.as_ref().expect("a server that was started has a process");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process()))
             .expect("the system tells about its processes");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());

@@ -199,6 +199,12 @@ impl Bucket {
         Self { port: proxy.port(), ..self.clone() }
     }
 
+    /// Where the S3 server keeps what a server under test writes: a file for each object, under its key. Whoever
+    /// needs a hundred thousand objects makes files.
+    pub fn directory(&self) -> PathBuf {
+        self.inner.access.data.join(self.name()).join(PREFIX)
+    }
+
     /// How many objects of content a server keeps here: not its other files, not what is unfinished.
     #[track_caller]
     pub fn object_count(&self) -> usize {
