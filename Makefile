@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint unit clients python conformance crash fuzz bench
+.PHONY: help run build test lint unit clients python conformance backends moving replicas crash fuzz bench
 
 FUZZ_SECONDS ?= 10
 
@@ -40,6 +40,18 @@ python: ## pip, uv, twine, poetry, hatch and flit against the server, with real 
 conformance: ## Both conformance suites, the one of the specification's main branch included
 	@scripts/check-build-tools.sh
 	scripts/test.sh conformance conformance-dev
+
+backends: ## PostgreSQL and an object store behind the suites that every back end has to pass
+	@scripts/check-build-tools.sh
+	scripts/test.sh backends
+
+moving: ## Import, export, backup, restore
+	@scripts/check-build-tools.sh
+	scripts/test.sh moving
+
+replicas: ## Several servers over one database and one bucket, killed and cut off
+	@scripts/check-build-tools.sh
+	scripts/test.sh replicas
 
 crash: ## Kill the server at random and on purpose; LARDER_CRASH_KILLS=5000 for longer
 	@scripts/check-build-tools.sh

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests in stages, cheapest first. Without arguments: all stages but conformance-dev.
 #
-#   scripts/test.sh [lint] [unit] [clients] [python] [conformance] [backends] [replicas] [race] [crash] [fuzz]
-#       [conformance-dev]
+#   scripts/test.sh [lint] [unit] [clients] [python] [conformance] [backends] [moving] [replicas] [race] [crash]
+#       [fuzz] [conformance-dev]
 #
 # The conformance suites and the Python clients run once on every pair of a database and an object store.
 # LARDER_TEST_CELLS="sqlite/disk postgres/s3" names fewer of them.
@@ -82,8 +82,21 @@ backends() {
     cargo test -p testkit --locked --quiet --test services
     stage "the database on PostgreSQL"
     cargo test -p db --locked --quiet --test postgres
+    # Two tests of sign-in stop the clock, on which waiting for a server's answer depends.
+    cargo run -p testkit --locked --quiet --example with_postgres -- \
+        cargo test -p db -p registry -p auth --locked --quiet -- \
+        --skip failures_slow_down_and_success_ends_it \
+        --skip guesses_in_parallel_are_refused_and_a_remembered_password_is_not
     stage "the store in a bucket"
     cargo test -p blobs --locked --quiet --test bucket
+}
+
+moving() {
+    tools packages clients services
+    stage "import and export"
+    cargo test -p larder --locked --quiet --test transfer
+    stage "from SQLite and a disk to PostgreSQL and a bucket, and back"
+    cargo test -p larder --locked --quiet --test moving
 }
 
 replicas() {
@@ -120,7 +133,7 @@ fuzz() {
 }
 
 stages=("$@")
-((${#stages[@]})) || stages=(lint unit clients python conformance backends replicas race crash fuzz)
+((${#stages[@]})) || stages=(lint unit clients python conformance backends moving replicas race crash fuzz)
 for name in "${stages[@]}"; do
     "$name"
 done

@@ -1,5 +1,7 @@
 //! From one machine to many and back: what was saved on one database and storage is restored onto others.
 
+mod docs;
+
 use std::process::Command;
 
 use tempfile::TempDir;

@@ -28,6 +28,7 @@ pub use api::{Answer, Api, Place, Role, Visibility};
 pub use background::Background;
 pub use command::{Output, Sandbox, run, run_within, tool};
 pub use dockerd::Dockerd;
+pub use port::free_port;
 pub use random::{random_bytes, random_word};
 pub use replicas::Replicas;
 pub use reqwest::Method;

@@ -14,7 +14,7 @@ const LOWEST: u16 = 10_000;
 /// The program that it is for binds it itself, so another process may be faster; then it is asked again. The
 /// port is not one of those that the system gives to outgoing connections: such a connection could take it
 /// while the program is down, even one that is meant for the very program.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let given = given.get_or_insert_default();
