@@ -16,7 +16,6 @@ readonly fuzz_targets=(
 readonly fuzz_seconds=${FUZZ_SECONDS:-10}
 
 read -r -a cells <<<"${LARDER_TEST_CELLS:-sqlite/disk postgres/disk sqlite/s3 postgres/s3}"
-readonly cells
 
 stage() { printf '\n== %s\n' "$*"; }
 
@@ -106,8 +105,9 @@ replicas() {
 }
 
 race() {
-    stage "races between pushes, deletes and collection"
-    cargo test -p larder --locked --quiet --test race
+    tools services
+    local cells=(sqlite/disk postgres/s3)
+    in_cells "races between pushes, deletes and collection" cargo test -p larder --locked --quiet --test race
 }
 
 crash() {

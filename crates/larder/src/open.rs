@@ -1,5 +1,7 @@
 //! Opening the data folder and wiring the parts together.
 
+use std::fs::{File, TryLockError};
+
 use anyhow::Context as _;
 use auth::Auth;
 use blobs::Store;
@@ -15,6 +17,30 @@ pub(crate) struct Opened {
     pub(crate) blobs: Store,
     pub(crate) registry: Registry,
     pub(crate) auth: Auth,
+    /// Held, never read: closing it ends the lock.
+    _database_lock: Option<File>,
+}
+
+/// Takes the embedded database for one server. A folder's blob store is locked anyway; over a bucket nothing else
+/// would keep a second server from the same file, and each would take itself for the only one.
+///
+/// The lock is the kernel's, so it ends with the process however that ends.
+pub(crate) fn lock_database(settings: &Settings) -> anyhow::Result<Option<File>> {
+    let db::Location::Sqlite(path) = settings.database_options()?.location else { return Ok(None) };
+    let path = path.with_extension("lock");
+    let lock = File::create(&path)
+        .with_context(|| format!("cannot create {}; check that its folder may be written", path.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => anyhow::bail!(
+            "the database beside {} is in use by another server process; stop that one, or let all share \
+             PostgreSQL with database.url",
+            path.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
+    }
 }
 
 impl Opened {
@@ -28,7 +54,8 @@ impl Opened {
             })?;
         }
         let blobs = Store::open(&settings.blob_options()).await.context("cannot open the storage")?;
-        let opened = Self::wire(settings, blobs).await?;
+        let lock = lock_database(settings)?;
+        let opened = Self { _database_lock: lock, ..Self::wire(settings, blobs).await? };
         opened.registry.store_claim().await?;
         Ok(opened)
     }
@@ -53,6 +80,6 @@ impl Opened {
             .await
             .context("cannot set up sign-in")?;
         let registry = Registry::new(db.clone(), blobs.clone(), clock, settings.registry());
-        Ok(Self { db, blobs, registry, auth })
+        Ok(Self { db, blobs, registry, auth, _database_lock: None })
     }
 }

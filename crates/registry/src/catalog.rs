@@ -50,8 +50,8 @@ impl Registry {
                     return Ok(CatalogPage { next: found.last().cloned(), repositories: found });
                 }
             }
-            // The next path in byte order after the furthest one.
-            from = format!("{furthest}\0");
+            // Behind the furthest path in byte order and before every other. PostgreSQL's texts hold no NUL.
+            from = format!("{furthest}\u{1}");
         }
         Ok(CatalogPage { repositories: found, next: None })
     }

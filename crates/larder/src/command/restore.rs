@@ -13,6 +13,7 @@ use registry::{Registry, RestoreOptions, RestoreReport};
 use super::backup::{Scratch, location};
 use super::progress::{Progress, bytes};
 use crate::logging;
+use crate::open::lock_database;
 use crate::settings::Settings;
 
 /// Bring a backup or a snapshot back, onto a machine where nothing is yet.
@@ -53,6 +54,7 @@ pub(super) async fn run(arguments: RestoreArguments, settings: Settings) -> anyh
     }
     // The lock of a folder keeps a server out, and finds one that runs.
     let blobs = Store::open(&settings.blob_options()).await.context("cannot open the storage")?;
+    let _lock = lock_database(&settings)?;
     let db = Db::open(settings.database_options()?).await.context("cannot open the database")?;
     // Nothing else is opened: whatever sets itself up would leave rows in the database.
     let registry = Registry::new(db, blobs, Clock::system(), settings.registry());

@@ -401,9 +401,9 @@ impl Settings {
     /// The folder of the database, when that is a file.
     pub(crate) fn database_folder(&self) -> Option<PathBuf> {
         match self.database.location(&self.storage.data_dir) {
-            Ok(db::Location::Sqlite(path)) => {
-                Some(path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).into())
-            }
+            Ok(db::Location::Sqlite(path)) => Some(
+                path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")).into(),
+            ),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use db::Transaction;
 use oci::UploadId;
 
 use super::pull::parse_key;
-use super::upload::{storage_failed, storage_full, sync_failed};
+use super::session::{storage_failed, storage_full, sync_failed};
 use crate::error::Error;
 use crate::{Registry, store};
 

@@ -5,6 +5,7 @@ mod delete;
 mod mount;
 mod pull;
 mod redirect;
+mod session;
 mod upload;
 
 use oci::Digest;
@@ -13,8 +14,8 @@ pub(crate) use adopt::{StoredObject, object_adopt_in};
 pub use mount::Mounted;
 pub(crate) use pull::parse_key;
 pub use pull::{BlobContent, BlobStat};
+pub(crate) use session::{storage_failed, storage_full, sync_failed};
 pub use upload::{Pushed, UploadStatus};
-pub(crate) use upload::{storage_failed, storage_full, sync_failed};
 
 /// What the record says when a blob is not linked, in one place so that every way to ask hears the same.
 fn unknown(digest: &Digest, name: &oci::RepositoryName) -> crate::Error {

@@ -3,21 +3,17 @@
 
 use std::pin::Pin;
 
-use blobs::{
-    AppendLimits, AppendOutcome, ContentHash, Finished, Hashes, ObjectKey, StageError, Staged, StagedState,
-    SyncError,
-};
+use blobs::{AppendLimits, AppendOutcome, Finished, Hashes, ObjectKey, SyncError};
 use bytes::Bytes;
 use futures_core::Stream;
 use oci::{Algorithm, Digest, UploadId};
-use uuid::Uuid;
 
 use super::adopt::object_adopt_in;
-use super::pull::parse_key;
-use crate::error::{Error, ErrorKind, What};
+use super::session::{OpenUpload, out_of_order, resume, storage_failed, storage_full, sync_failed, unknown};
+use crate::error::{Error, ErrorKind};
 use crate::grant::{Granted, Push};
 use crate::store::review::Kind;
-use crate::store::uploads::{AbandonedUpload, UploadRow};
+use crate::store::uploads::UploadRow;
 use crate::{Registry, store};
 
 /// How long a finished session still answers, for a client that lost the first answer.
@@ -41,15 +37,6 @@ pub enum Pushed {
     Session(UploadStatus),
 }
 
-/// A session that this request alone may write to.
-struct OpenUpload {
-    row: UploadRow,
-    /// Where the row stands, whatever this request has appended since.
-    recorded: u64,
-    staged: Staged,
-    key: ObjectKey,
-}
-
 /// What a request does with a session after its body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Then {
@@ -71,51 +58,6 @@ impl Registry {
         let place = (granted.resource.registry_id, granted.name().repository().to_owned());
         let (id, _) = self.session_open(place, granted.caller.user_id(), hashes).await?;
         Ok(UploadStatus { id, offset: 0 })
-    }
-
-    /// Opens a session for a repository of a registry (its number, the name in it).
-    pub(crate) async fn session_open(
-        &self,
-        (registry_id, repository_name): (i64, String),
-        user_id: i64,
-        hashes: Hashes,
-    ) -> Result<(UploadId, ObjectKey), Error> {
-        let key = ObjectKey::random();
-        let uuid = Uuid::new_v4().hyphenated().to_string();
-        let row = UploadRow {
-            registry_id,
-            repository_name,
-            user_id,
-            object_key: key.to_string(),
-            offset: 0,
-            hash_state: ContentHash::new(hashes).to_bytes(),
-            staged: None,
-            completed: None,
-            expires_at: (self.now() + self.settings().upload_ttl).as_millis(),
-        };
-        let id: UploadId = uuid
-            .parse()
-            .map_err(|error: oci::UploadIdError| Error::unavailable("cannot name an upload", error))?;
-        let limit = self.settings().open_uploads_per_user;
-        self.db()
-            .write(db::Durability::Relaxed, move |transaction| {
-                Box::pin(async move {
-                    let open = store::uploads::uploads_open_in(transaction, row.user_id, limit).await?;
-                    if open >= i64::from(limit) {
-                        return Err(Error::new(
-                            ErrorKind::Busy { retry_after: std::time::Duration::from_mins(1) },
-                            format!(
-                                "{open} uploads of this user are open, which is the limit; finish or cancel \
-                                 some, or wait for them to expire"
-                            ),
-                        ));
-                    }
-                    store::uploads::upload_insert_in(transaction, &uuid, &row).await?;
-                    Ok(())
-                })
-            })
-            .await?;
-        Ok((id, key))
     }
 
     /// Where a session stands.
@@ -210,57 +152,6 @@ impl Registry {
     async fn is_linked(&self, granted: &Granted<Push>, digest: &Digest) -> Result<bool, Error> {
         let Some(repository_id) = granted.resource.id else { return Ok(false) };
         Ok(store::blobs::blob_get(self.db(), repository_id, digest.as_str()).await?.is_some())
-    }
-
-    /// The session, if it belongs to this caller and this repository. Anybody else's does not exist.
-    async fn upload_row(&self, granted: &Granted<Push>, id: &UploadId) -> Result<UploadRow, Error> {
-        store::uploads::upload_get(self.db(), id.as_str())
-            .await?
-            .filter(|row| {
-                row.registry_id == granted.resource.registry_id
-                    && row.repository_name == granted.name().repository()
-                    && row.user_id == granted.caller.user_id()
-                    && row.expires_at > self.now().as_millis()
-            })
-            .ok_or_else(|| unknown(id))
-    }
-
-    /// Takes the session for writing. On a disk the lock is on the object's file, so it holds between processes
-    /// and goes with the process that has it. In a bucket it holds in this process; servers that write the same
-    /// session at once do each other no harm, and only the first to record what it wrote is acknowledged.
-    async fn upload_open(&self, granted: &Granted<Push>, id: &UploadId) -> Result<OpenUpload, Error> {
-        let mut before = self.upload_row(granted, id).await?;
-        loop {
-            if before.completed.is_some() {
-                return Err(unknown(id));
-            }
-            let key = parse_key(&before.object_key)?;
-            let staged = match self.blobs().stage(&key, &state_of(&before)).await {
-                Ok(staged) => staged,
-                Err(StageError::Busy) => {
-                    return Err(out_of_order(before.offset, "another request is writing to it"));
-                }
-                Err(StageError::Full) => return Err(storage_full()),
-                Err(error @ StageError::Io(_)) => return Err(storage_failed(error)),
-            };
-            // Only what is read under the lock counts: another request may just have ended.
-            let gone = match self.upload_row(granted, id).await {
-                Ok(row) if row.completed.is_some() => unknown(id),
-                Ok(row) if row.staged == before.staged => {
-                    return Ok(OpenUpload { recorded: row.offset, row, staged, key });
-                }
-                Ok(row) => {
-                    before = row;
-                    continue;
-                }
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound(_)) => error,
-                Err(error) => return Err(error),
-            };
-            // Taking the lock may have made the file anew after a cancel; an object stays.
-            drop(staged);
-            self.discard(&key).await?;
-            return Err(gone);
-        }
     }
 
     async fn append<S, E>(
@@ -421,67 +312,6 @@ impl Registry {
             })
             .await
     }
-
-    /// Makes the session's object complete.
-    async fn upload_seal(&self, staged: &mut Staged, id: &UploadId, recorded: u64) -> Result<(), Error> {
-        match staged.seal().await {
-            Ok(()) => Ok(()),
-            Err(SyncError::Lost) => Err(self.upload_lost(id, recorded).await?),
-            Err(error) => Err(sync_failed(error)),
-        }
-    }
-
-    /// What a request hears whose bytes cannot be kept: the session is as it was at `recorded`, and then it is
-    /// ended because its bytes are gone; or another request moved it on, and its bytes are that one's.
-    async fn upload_lost(&self, id: &UploadId, recorded: u64) -> Result<Error, Error> {
-        let (id, now) = (id.clone(), self.now());
-        self.db()
-            .write(db::Durability::Relaxed, move |transaction| {
-                Box::pin(async move {
-                    let row = store::uploads::upload_get_in(transaction, id.as_str()).await?;
-                    let Some(row) = row.filter(|row| row.completed.is_none()) else {
-                        return Ok(unknown(&id));
-                    };
-                    if row.offset != recorded {
-                        return Ok(out_of_order(row.offset, "another request wrote to it"));
-                    }
-                    if let Some(left) = store::uploads::upload_abandon_in(transaction, id.as_str()).await? {
-                        store::uploads::upload_discard_in(transaction, left, now).await?;
-                    }
-                    Ok(unknown(&id))
-                })
-            })
-            .await
-    }
-
-    /// Ends a session that is not complete. `false` when there is none.
-    pub(crate) async fn upload_abandon(&self, id: &UploadId) -> Result<bool, Error> {
-        let (text, now) = (id.as_str().to_owned(), self.now());
-        self.db()
-            .write(db::Durability::Relaxed, move |transaction| {
-                Box::pin(async move {
-                    let Some(left) = store::uploads::upload_abandon_in(transaction, &text).await? else {
-                        return Ok(false);
-                    };
-                    store::uploads::upload_discard_in(transaction, left, now).await?;
-                    Ok(true)
-                })
-            })
-            .await
-    }
-
-    async fn discard(&self, key: &ObjectKey) -> Result<(), Error> {
-        let (key, now) = (key.to_string(), self.now());
-        self.db()
-            .write(db::Durability::Relaxed, move |transaction| {
-                Box::pin(async move {
-                    let left = AbandonedUpload { object_key: key, staged: None, size: 0 };
-                    store::uploads::upload_discard_in(transaction, left, now).await?;
-                    Ok(())
-                })
-            })
-            .await
-    }
 }
 
 /// Reads a body to its end and throws it away; gives up when nothing comes for `stall`.
@@ -499,20 +329,6 @@ where
     }
 }
 
-/// The running hash where the session stands. A state that an older program wrote is made anew by reading, where
-/// an unfinished object can be read.
-async fn resume(staged: &mut Staged, row: &UploadRow) -> Result<ContentHash, Error> {
-    match ContentHash::from_bytes(&row.hash_state) {
-        Ok(hash) => Ok(hash),
-        Err(_) => staged.rehash(row.offset, Hashes::Both).await.map_err(storage_failed),
-    }
-}
-
-/// What the storage kept for the session.
-fn state_of(row: &UploadRow) -> StagedState {
-    StagedState::from_bytes(row.staged.clone().unwrap_or_default())
-}
-
 fn actual_digest(finished: &Finished, algorithm: Algorithm) -> Digest {
     match (algorithm, &finished.sha512) {
         (Algorithm::Sha512, Some(sha512)) => Digest::from_hash(Algorithm::Sha512, sha512),
@@ -526,37 +342,5 @@ fn check_start(row: &UploadRow, start: Option<u64>) -> Result<(), Error> {
             Err(out_of_order(row.offset, &format!("this chunk begins at byte {start}")))
         }
         _ => Ok(()),
-    }
-}
-
-fn out_of_order(offset: u64, why: &str) -> Error {
-    Error::new(
-        ErrorKind::OutOfOrder { offset },
-        format!("the upload stands at byte {offset} and {why}; ask for its status and go on from there"),
-    )
-}
-
-fn unknown(id: &UploadId) -> Error {
-    Error::not_found(
-        What::Upload,
-        format!("upload {} is unknown in this repository or has expired; start a new one", id.as_str()),
-    )
-}
-
-pub(crate) fn storage_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::unavailable("the server cannot write to its storage; try again in a moment", error)
-}
-
-pub(crate) fn storage_full() -> Error {
-    Error::new(
-        ErrorKind::StorageFull,
-        "the server's disk is full; ask its operator to free space, then push again",
-    )
-}
-
-pub(crate) fn sync_failed(error: blobs::SyncError) -> Error {
-    match error {
-        blobs::SyncError::Full => storage_full(),
-        error @ (blobs::SyncError::Lost | blobs::SyncError::Io(_)) => storage_failed(error),
     }
 }

@@ -10,7 +10,7 @@ use super::review::{Judged, Times, judge_in};
 use crate::error::{Error, ErrorKind};
 use crate::{Registry, store};
 
-/// Entries judged in one transaction.
+/// Entries judged in one transaction at the most.
 const BATCH: u32 = 64;
 
 /// How much of the machine a round of collection may take.
@@ -18,8 +18,8 @@ const BATCH: u32 = 64;
 pub enum Pace {
     /// As much as there is: for a command that somebody waits for.
     Fast,
-    /// After each step a rest of the same length, so that requests find the database and the disk free at least
-    /// half of the time.
+    /// Small steps, and after each a rest twice as long, so that requests find the database and the storage free
+    /// most of the time.
     BesideRequests,
 }
 
@@ -29,7 +29,24 @@ impl Pace {
 
     pub(super) async fn rest(self, worked: Duration) {
         if self == Self::BesideRequests {
-            tokio::time::sleep(worked.min(Self::LONGEST_REST)).await;
+            tokio::time::sleep((worked * 2).min(Self::LONGEST_REST)).await;
+        }
+    }
+
+    /// Entries judged in one transaction.
+    fn batch(self) -> u32 {
+        match self {
+            Self::Fast => BATCH,
+            Self::BesideRequests => BATCH / 2,
+        }
+    }
+
+    /// Objects that are being deleted at once: in a bucket each costs a round trip, and each stands in the way of
+    /// whoever reads there.
+    pub(super) fn at_once(self) -> usize {
+        match self {
+            Self::Fast => 8,
+            Self::BesideRequests => 2,
         }
     }
 }
@@ -77,7 +94,7 @@ impl Registry {
             // A deleted registry waits for its sessions, and its sessions for nothing.
             Ok(self.registries_dismantle(collected).await?
                 || self.uploads_expire(collected).await?
-                || self.review(collected).await?)
+                || self.review(collected, pace.batch()).await?)
         };
         loop {
             let begun = std::time::Instant::now();
@@ -145,13 +162,13 @@ impl Registry {
     }
 
     /// One batch of the review queue. `false` when nothing more is due.
-    async fn review(&self, collected: &mut Collected) -> Result<bool, Error> {
+    async fn review(&self, collected: &mut Collected, batch: u32) -> Result<bool, Error> {
         let times = self.times();
         crash_point!("registry::review_before");
         let judged = self
             .db()
             .write::<Judged, Error, _>(db::Durability::Durable, move |transaction| {
-                Box::pin(async move { judge_in(transaction, times, BATCH).await })
+                Box::pin(async move { judge_in(transaction, times, batch).await })
             })
             .await?;
         crash_point!("registry::review_after");

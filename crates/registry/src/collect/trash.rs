@@ -11,8 +11,6 @@ use crate::{Registry, blob_key, store};
 
 /// Objects taken at once.
 const BATCH: u32 = 64;
-/// Objects that are being deleted at once: in a bucket each costs a round trip.
-const AT_ONCE: usize = 8;
 /// How long nobody else deletes what a worker has taken. Should the worker die, somebody does after that.
 const LEASE: Duration = Duration::from_mins(5);
 /// How long something that could not be deleted waits the first time; each time it waits twice as long.
@@ -27,7 +25,6 @@ impl Registry {
     /// Deletes the bytes of what has been in the trash long enough.
     pub(super) async fn trash_empty(&self, collected: &mut Collected, pace: Pace) -> Result<(), Error> {
         loop {
-            let begun = Instant::now();
             let now = self.now();
             if store::leases::lease_between_is_held(self.db(), BACKUPS.0, BACKUPS.1, now).await? {
                 return Ok(());
@@ -44,13 +41,14 @@ impl Registry {
                 return Ok(());
             }
             let deleting = taken.into_iter().map(|row| async {
+                let begun = Instant::now();
                 let deleted = self.object_delete(&row).await;
+                pace.rest(begun.elapsed()).await;
                 (row, deleted)
             });
-            let ended: Vec<_> = stream::iter(deleting).buffer_unordered(AT_ONCE).collect().await;
+            let ended: Vec<_> = stream::iter(deleting).buffer_unordered(pace.at_once()).collect().await;
             crash_point!("registry::trash_between");
             self.trash_settle(ended, collected).await?;
-            pace.rest(begun.elapsed()).await;
         }
     }
 

@@ -78,7 +78,7 @@ async fn a_blob_that_is_deleted_between_its_row_and_its_bytes_is_not_there() {
     let (registry, db, content, _folder) = registry().await;
     db.write::<(), Error, _>(db::Durability::Relaxed, |transaction| {
         Box::pin(async move {
-            transaction.exec("DELETE FROM blobs", &[]).await?;
+            transaction.exec("DELETE FROM blobs /* walks */", &[]).await?;
             Ok(())
         })
     })
@@ -99,7 +99,7 @@ async fn a_blob_that_moves_between_its_row_and_its_bytes_is_read_where_it_is() {
     let text = key.to_string();
     db.write::<(), Error, _>(db::Durability::Relaxed, move |transaction| {
         Box::pin(async move {
-            transaction.exec("UPDATE objects SET key = $1", params![text]).await?;
+            transaction.exec("UPDATE objects SET key = $1 /* walks */", params![text]).await?;
             Ok(())
         })
     })
