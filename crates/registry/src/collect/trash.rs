@@ -11,8 +11,9 @@ use crate::{Registry, blob_key, store};
 
 /// Objects taken at once.
 const BATCH: u32 = 64;
-/// How long nobody else deletes what a worker has taken. Should the worker die, somebody does after that.
-const LEASE: Duration = Duration::from_mins(5);
+/// How long nobody else deletes what a worker has taken. Should the worker die, somebody does after that. Deleting
+/// twice does no harm, so where there are no other servers nobody has to wait.
+const LEASE: Duration = Duration::from_mins(1);
 /// How long something that could not be deleted waits the first time; each time it waits twice as long.
 const FIRST_RETRY: Duration = Duration::from_mins(1);
 /// How long it waits at most.
@@ -29,11 +30,12 @@ impl Registry {
             if store::leases::lease_between_is_held(self.db(), BACKUPS.0, BACKUPS.1, now).await? {
                 return Ok(());
             }
+            let lease = if self.db().is_shared() { LEASE } else { Duration::ZERO };
             let taken = self
                 .db()
                 .write::<_, Error, _>(db::Durability::Relaxed, move |transaction| {
                     Box::pin(async move {
-                        Ok(store::trash::trash_claim_in(transaction, now, now + LEASE, BATCH).await?)
+                        Ok(store::trash::trash_claim_in(transaction, now, now + lease, BATCH).await?)
                     })
                 })
                 .await?;
