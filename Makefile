@@ -64,5 +64,5 @@ fuzz: ## Fuzz every parser for FUZZ_SECONDS each
 bench: ## Compare with Debian's docker-registry, and with pypiserver and devpi as a Python index
 	@scripts/check-build-tools.sh
 	cargo build --release --locked -p larder -p bench
-	tools=$$(scripts/install-test-tools.sh packages python-peers) && \
+	tools=$$(scripts/install-test-tools.sh packages python-peers services) && \
 		LARDER_TEST_TOOLS=$$tools cargo run --release --quiet --locked -p bench -- $(BENCH_ARGUMENTS)

@@ -73,6 +73,10 @@ conformance-dev() {
     tools conformance conformance-dev services
     in_cells "conformance, the specification's main branch" \
         cargo test -p larder --locked --quiet --test conformance -- the_development_program
+    local -x LARDER_TEST_REPLICAS=3
+    local cells=(postgres/s3)
+    in_cells "conformance, the specification's main branch, three servers" \
+        cargo test -p larder --locked --quiet --test conformance -- the_development_program
 }
 
 backends() {
@@ -86,6 +90,8 @@ backends() {
         cargo test -p db -p registry -p auth --locked --quiet -- \
         --skip failures_slow_down_and_success_ends_it \
         --skip guesses_in_parallel_are_refused_and_a_remembered_password_is_not
+    stage "the plans of all statements"
+    cargo test -p larder --locked --quiet --test plans
     stage "the store in a bucket"
     cargo test -p blobs --locked --quiet --test bucket
 }
@@ -99,9 +105,15 @@ moving() {
 }
 
 replicas() {
-    tools services conformance
+    tools packages clients python services conformance
     stage "several servers behind a balancer"
-    cargo test -p larder --locked --quiet --test replicas
+    cargo test -p larder --locked --quiet --test replicas -- --test-threads 2
+    # Every server that a test starts is three of them now, at the balancer's address.
+    local -x LARDER_TEST_REPLICAS=3
+    local cells=(postgres/s3)
+    in_cells "conformance, release 1.1.1, three servers" \
+        cargo test -p larder --locked --quiet --test conformance -- --skip the_development_program
+    in_cells "real Python clients, three servers" cargo test -p larder --locked --quiet --test python
 }
 
 race() {

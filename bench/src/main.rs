@@ -9,6 +9,7 @@ mod measure;
 mod memory;
 mod python;
 mod report;
+mod scale;
 mod server;
 mod workload;
 
@@ -28,6 +29,7 @@ use machine::Machine;
 use measure::{Durations, Load};
 use python::{Python, Sizes};
 use report::Report;
+use scale::Scale;
 use server::{Product, Programs, Server};
 use workload::{Fixture, Registry, Workload};
 
@@ -41,6 +43,10 @@ const SPACE_SMALL_GIB: u64 = 4;
 const MEMORY: &str = "memory";
 /// What `--only` calls all workloads of a Python index.
 const PYTHON: &str = "python";
+/// What `--only` calls the measurement of collection beside requests.
+const COLLECTION: &str = "collection";
+/// What `--only` calls the measurement of long lists.
+const NAMES: &str = "names";
 /// Where `make` says that the tools are.
 const TOOLS: &str = "LARDER_TEST_TOOLS";
 
@@ -79,7 +85,9 @@ struct Arguments {
 
 fn names() -> clap::builder::PossibleValuesParser {
     let workloads = Workload::ALL.iter().filter_map(Workload::to_possible_value);
-    clap::builder::PossibleValuesParser::new(workloads.chain([PYTHON.into(), MEMORY.into()]))
+    clap::builder::PossibleValuesParser::new(
+        workloads.chain([PYTHON, MEMORY, COLLECTION, NAMES].map(Into::into)),
+    )
 }
 
 /// What the arguments ask for.
@@ -95,6 +103,8 @@ struct Plan {
     sizes: Sizes,
     /// Bytes of the blobs under which memory is measured, when it is.
     memory_blob_bytes: Option<u64>,
+    /// What is measured with very much of it.
+    scale: scale::Plan,
     space_gib: u64,
 }
 
@@ -125,13 +135,17 @@ impl Plan {
             workloads,
             durations,
             repetitions: arguments.repetitions.into(),
-            tags: if quick { 200 } else { 1000 },
+            tags: if quick { 500 } else { 3000 },
             sizes: if quick {
                 Sizes { files: 200, projects: 500 }
             } else {
                 Sizes { files: 1000, projects: 10_000 }
             },
             memory_blob_bytes: asked(MEMORY).then_some(if quick { 128 << 20 } else { 1 << 30 }),
+            scale: scale::Plan {
+                blobs: asked(COLLECTION).then_some(if quick { 20_000 } else { 200_000 }),
+                requests: asked(NAMES).then_some(if quick { 500 } else { 3000 }),
+            },
             space_gib: match (is_small, quick) {
                 (true, _) => SPACE_SMALL_GIB,
                 (false, true) => SPACE_QUICK_GIB,
@@ -195,6 +209,8 @@ fn bench() -> anyhow::Result<()> {
     let plan = Plan::new(&arguments)?;
     machine::check_cores()?;
     check_space(&plan.directory, plan.space_gib)?;
+    // These have servers beside the server, so everything runs where the system puts it.
+    let scale = scale::measure(&plan.programs.larder, plan.scale)?;
     machine::pin(machine::GENERATOR_CORE)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -204,7 +220,7 @@ fn bench() -> anyhow::Result<()> {
     // with them their processes and their data.
     let report = runtime.block_on(async {
         tokio::select! {
-            report = measure(&plan) => report,
+            report = measure(&plan, scale) => report,
             interrupted = interrupted() => interrupted,
         }
     })?;
@@ -238,7 +254,7 @@ async fn interrupted<T>() -> anyhow::Result<T> {
     bail!("interrupted: the servers were stopped and their data removed")
 }
 
-async fn measure(plan: &Plan) -> anyhow::Result<Report> {
+async fn measure(plan: &Plan, scale: Scale) -> anyhow::Result<Report> {
     let mut report = Report {
         machine: Machine::look(&plan.directory),
         versions: plan
@@ -251,6 +267,7 @@ async fn measure(plan: &Plan) -> anyhow::Result<Report> {
         repetitions: plan.repetitions,
         runs: Vec::new(),
         memory: Vec::new(),
+        scale,
         targets: Vec::new(),
     };
     let registry: Vec<Workload> =

@@ -5,6 +5,7 @@
 
 mod coherence;
 #[path = "../crash/content.rs"]
+#[expect(dead_code, reason = "indexes and referrers are for the tests of crashes and races")]
 mod content;
 mod outage;
 mod race;

@@ -28,7 +28,8 @@ impl Scene {
 
     pub(crate) fn with(count: usize, options: Options) -> Self {
         let replicas = Replicas::start(count, options);
-        let token = replicas.api().token_create("test")["token"].as_str().expect("a token is text").to_owned();
+        let token =
+            replicas.api().token_create("test")["token"].as_str().expect("a token is text").to_owned();
         Self { replicas, token }
     }
 

@@ -67,9 +67,9 @@ fn all_tags(scene: &Scene, replica: usize) -> Vec<String> {
         let page = answer.json();
         let names = page["tags"].as_array().expect("tags are a list").iter();
         tags.extend(names.map(|name| name.as_str().expect("a tag is text").to_owned()));
-        path = answer.header("link").and_then(|link| {
-            Some(link.split_once('<')?.1.split_once('>')?.0.to_owned())
-        });
+        path = answer
+            .header("link")
+            .and_then(|link| Some(link.split_once('<')?.1.split_once('>')?.0.to_owned()));
     }
     tags
 }

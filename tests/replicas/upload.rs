@@ -30,10 +30,19 @@ impl Uploader<'_> {
         self.requests % self.hosts.len()
     }
 
-    fn send(&self, host: usize, method: &str, target: &str, range: Option<String>, body: Option<Body>) -> Result<Exchanged, String> {
+    fn send(
+        &self,
+        host: usize,
+        method: &str,
+        target: &str,
+        range: Option<String>,
+        body: Option<Body>,
+    ) -> Result<Exchanged, String> {
         let method = method.parse().expect("a method is a token");
-        let mut request =
-            self.client.request(method, format!("http://{}{target}", self.hosts[host])).bearer_auth(self.token);
+        let mut request = self
+            .client
+            .request(method, format!("http://{}{target}", self.hosts[host]))
+            .bearer_auth(self.token);
         if let Some(range) = range {
             request = request.header("content-range", range);
         }
@@ -77,11 +86,13 @@ fn i9_an_upload_goes_on_at_every_replica_while_one_is_killed_and_comes_back() {
     let content = Endless { seed: 7, length: 2 * GIBIBYTE };
     let (hosts, token) = (scene.hosts(), scene.token.clone());
     let mut dice = Dice::new(20);
-    let mut uploader = Uploader { client: client(Duration::from_mins(2)), hosts: &hosts, token: &token, requests: 0 };
+    let mut uploader =
+        Uploader { client: client(Duration::from_mins(2)), hosts: &hosts, token: &token, requests: 0 };
 
     let began = Instant::now();
     let opened = uploader.send(0, "POST", &format!("/v2/{REPOSITORY}/blobs/uploads/"), None, None);
-    let mut location = path_of(opened.expect("a well replica answers").header("location").expect("a location"));
+    let mut location =
+        path_of(opened.expect("a well replica answers").header("location").expect("a location"));
     let (mut offset, mut patches, mut recovered) = (0, 0_u64, 0_u64);
     let (mut killed, mut is_down) = (false, false);
     while offset < content.length {
@@ -151,7 +162,8 @@ fn i9_an_upload_goes_on_at_every_replica_while_one_is_killed_and_comes_back() {
 
     for (number, host) in hosts.iter().enumerate() {
         // One of them gives the bytes itself, the others name where they are.
-        let request = uploader.client.get(format!("http://{host}/v2/{REPOSITORY}/blobs/{digest}")).bearer_auth(&token);
+        let request =
+            uploader.client.get(format!("http://{host}/v2/{REPOSITORY}/blobs/{digest}")).bearer_auth(&token);
         let request = if number == 0 { request.header("larder-redirect", "never") } else { request };
         let answer = request.send().expect("a pull is answered");
         if number == 0 {
@@ -206,7 +218,10 @@ fn i9_of_chunks_that_race_for_one_place_one_is_taken() {
                 threads.spawn(move || {
                     let headers = [("content-range", range.as_str())];
                     start.wait();
-                    wire.must(Request { method: "PATCH", target: location, headers: &headers, body }, &[202, 416])
+                    wire.must(
+                        Request { method: "PATCH", target: location, headers: &headers, body },
+                        &[202, 416],
+                    )
                 })
             };
             [race(0), race(1)].map(|racer| racer.join().expect("a racer ends well"))

@@ -1,5 +1,6 @@
 //! What the reader gets: tables, the targets, and the same as JSON.
 
+mod scale;
 mod table;
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use crate::machine::Machine;
 use crate::measure::{Durations, Run};
 use crate::memory::{MemoryRun, Peak, STREAMS};
 use crate::python::Sizes;
+use crate::scale::Scale;
 use crate::server::Product;
 use crate::workload::Workload;
 use table::Table;
@@ -42,6 +44,8 @@ pub(crate) struct Report {
     pub(crate) runs: Vec<Run>,
     /// Every run of the second.
     pub(crate) memory: Vec<MemoryRun>,
+    /// Collection beside requests, and long lists.
+    pub(crate) scale: Scale,
     /// What was aimed at.
     pub(crate) targets: Vec<Target>,
 }
@@ -131,6 +135,7 @@ impl Report {
                 });
             }
         }
+        scale::judge(&self.scale, &mut targets);
         self.targets = targets;
     }
 
@@ -169,6 +174,10 @@ impl Report {
             };
             lines.push(format!("{}: {version} ({how})", product.name()));
         }
+        if self.runs.is_empty() && self.memory.is_empty() {
+            lines.push(String::new());
+            return lines.join("\n");
+        }
         lines.push(format!(
             "server on core 0, generator on core 1; {} runs of {} s each, interleaved; median [low–high]",
             self.repetitions,
@@ -201,6 +210,7 @@ impl Report {
             text.push('\n');
             text.push_str(&self.memories());
         }
+        text.push_str(&scale::text(&self.scale));
         text.push_str("\nTargets\n");
         let mut table = Table::new(&["subject", "target", "found", ""]);
         for Target { subject, wanted, found, reached } in &self.targets {

@@ -61,6 +61,8 @@ const PROBE_COUNTS: Duration = Duration::from_secs(5);
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a conditional request is repeated whose answer was lost.
 const PUT_AGAIN: Duration = Duration::from_secs(5);
+/// How long a small object is asked for again whose bytes did not all come.
+const GET_AGAIN: Duration = Duration::from_secs(5);
 /// How much content is hashed in one task of the blocking pool.
 const HASHED_AT_ONCE: usize = 4 * 1024 * 1024;
 
@@ -157,17 +159,24 @@ impl Inner {
 
     /// The content of a small object.
     async fn get(&self, path: &ObjectPath) -> io::Result<Option<Bytes>> {
-        let got = match self.client.store.get(path).await {
-            Ok(got) => got,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(io_error(&error)),
-        };
-        let size = got.meta.size;
-        let bytes = got.bytes().await.map_err(|error| io_error(&error))?;
-        if bytes.len() as u64 != size {
-            return Err(short(path, size));
+        let begun = Instant::now();
+        loop {
+            let got = async {
+                let got = self.client.store.get(path).await?;
+                let size = got.meta.size;
+                Ok((size, got.bytes().await?))
+            };
+            match got.await {
+                Ok((size, bytes)) if bytes.len() as u64 == size => return Ok(Some(bytes)),
+                Err(object_store::Error::NotFound { .. }) => return Ok(None),
+                // The library repeats a request, and not the reading of an answer that broke off.
+                Ok(_) | Err(object_store::Error::Generic { .. }) if begun.elapsed() < GET_AGAIN => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Ok((size, _)) => return Err(short(path, size)),
+                Err(error) => return Err(io_error(&error)),
+            }
         }
-        Ok(Some(bytes))
     }
 
     /// `false`: there is an object already.

@@ -5,8 +5,8 @@
 //! * **PostgreSQL**: a pool of connections; each write is a transaction of its own at READ COMMITTED, run again
 //!   when the database ended it in favour of another.
 //!
-//! Reads are bounded and served by an index; a debug build refuses a statement whose plan walks a table.
-//! Writes are closures over a [`Transaction`].
+//! Reads are bounded and served by an index; a debug build refuses a statement whose plan walks a table, in a
+//! transaction too. Writes are closures over a [`Transaction`].
 //!
 //! Statements are PostgreSQL's, in the words that SQLite shares; [`Transaction`] says what it is not given.
 //! They number their parameters `$1`, `$2` … in order of first use. No other crate names a driver.
@@ -14,6 +14,8 @@
 pub mod dump;
 mod error;
 mod migrate;
+#[cfg(debug_assertions)]
+mod plan;
 mod postgres;
 mod sqlite;
 #[cfg(feature = "testing")]

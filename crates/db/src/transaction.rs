@@ -44,7 +44,7 @@ impl Transaction {
     /// Runs a statement and tells how many rows it changed.
     pub async fn exec(&mut self, sql: &'static str, params: &[Value]) -> Result<u64, Error> {
         match &mut self.0 {
-            Engine::Sqlite(connection) => sqlite::exec(connection, sql, params),
+            Engine::Sqlite(connection) => sqlite::exec_in(connection, sql, params),
             Engine::Postgres(transaction) => transaction.exec(sql, params).await,
         }
     }
@@ -52,7 +52,7 @@ impl Transaction {
     /// The first row of a query, if there is one.
     pub async fn opt<T: FromRow>(&mut self, sql: &'static str, params: &[Value]) -> Result<Option<T>, Error> {
         match &mut self.0 {
-            Engine::Sqlite(connection) => sqlite::opt_unchecked(connection, sql, params),
+            Engine::Sqlite(connection) => sqlite::opt_in(connection, sql, params),
             Engine::Postgres(transaction) => {
                 let rows = transaction.query(sql, params).await?;
                 rows.first().map(|row| T::from_row(&Row(Source::Postgres(row)))).transpose()
@@ -68,7 +68,7 @@ impl Transaction {
     /// All rows of a query. The query bounds their number.
     pub async fn all<T: FromRow>(&mut self, sql: &'static str, params: &[Value]) -> Result<Vec<T>, Error> {
         match &mut self.0 {
-            Engine::Sqlite(connection) => sqlite::all_unchecked(connection, sql, params),
+            Engine::Sqlite(connection) => sqlite::all_in(connection, sql, params),
             Engine::Postgres(transaction) => {
                 let rows = transaction.query(sql, params).await?;
                 rows.iter().map(|row| T::from_row(&Row(Source::Postgres(row)))).collect()

@@ -156,6 +156,15 @@ async fn i7_a_read_that_walks_a_table_is_refused_in_debug_builds() {
 }
 
 #[tokio::test]
+async fn i7_a_write_that_walks_a_table_is_refused_in_debug_builds() {
+    let (db, _folder) = testing::temporary().await;
+    let walk = db.write::<u64, Error, _>(Durability::Relaxed, |transaction| {
+        Box::pin(async move { transaction.exec("DELETE FROM users WHERE email = $1", params!["x"]).await })
+    });
+    assert!(walk.await.is_err());
+}
+
+#[tokio::test]
 async fn a_database_of_a_newer_program_is_refused() {
     let (db, folder) = testing::temporary().await;
     db.write::<u64, Error, _>(Durability::Durable, |transaction| {

@@ -66,6 +66,15 @@ impl Haproxy {
         format!("localhost:{}", self.port)
     }
 
+    /// What the servers behind it are told: their address, and that it may speak for clients.
+    pub(crate) fn environment(&self) -> [(String, String); 2] {
+        [
+            ("LARDER_SERVER__PUBLIC_URL", self.url()),
+            ("LARDER_SERVER__TRUSTED_PROXIES", "127.0.0.1/32,::1/128".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
     /// How many servers have requests at the moment.
     pub fn healthy(&self) -> usize {
         let mut socket = UnixStream::connect(self.service.directory().join("socket"))

@@ -27,17 +27,13 @@ impl Replicas {
         let bucket = options.bucket.clone().unwrap_or_else(|| S3::shared().bucket());
         let admin_password = options.admin_password.clone().unwrap_or_else(random_word);
         let mut options = options.postgres(&database).bucket(&bucket).admin_password(&admin_password);
-        let fixed = [
-            ("LARDER_SERVER__PUBLIC_URL", balancer.url()),
-            ("LARDER_SERVER__TRUSTED_PROXIES", "127.0.0.1/32,::1/128".to_owned()),
-        ];
         // What the test sets counts more.
-        options.env.splice(0..0, fixed.map(|(name, value)| (name.to_owned(), value)));
+        options.env.splice(0..0, balancer.environment());
         let servers: Vec<Server> = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..count)
                 .map(|_| {
                     let options = options.clone();
-                    scope.spawn(|| Server::start(options))
+                    scope.spawn(|| Server::start_one(options))
                 })
                 .collect();
             // All of them first: a server that does not start must not leave the others' threads behind.

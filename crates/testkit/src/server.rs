@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::balancer::Haproxy;
 use crate::bucket::{Bucket, S3};
 use crate::port::free_port;
 use crate::postgres::{Database, Postgres};
@@ -32,7 +33,8 @@ const STORAGE: &str = "LARDER_STORAGE__URL";
 /// Where neither a database nor a variable for one is set, `LARDER_TEST_DATABASE` in the environment of the
 /// tests decides: `sqlite` (as if it were absent) or `postgres`, a new database in [`Postgres::shared`]. For the
 /// objects it is `LARDER_TEST_STORAGE`: `disk` (as if it were absent) or `s3`, a new bucket in [`S3::shared`].
-/// So every suite runs on every pair of them.
+/// So every suite runs on every pair of them. With a number in `LARDER_TEST_REPLICAS` a server on PostgreSQL
+/// and S3 is so many servers, and its address is that of a balancer in front of them.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The server program, in an integration test `env!("CARGO_BIN_EXE_larder")`.
@@ -146,6 +148,14 @@ pub struct Server {
     undertaker: Undertaker,
     directory: TempDir,
     options: Options,
+    fleet: Option<Fleet>,
+}
+
+/// What else stands behind the address of a server that is several.
+#[derive(Debug)]
+struct Fleet {
+    balancer: Haproxy,
+    others: Vec<Server>,
 }
 
 impl Server {
@@ -154,10 +164,38 @@ impl Server {
     /// Panics with the server's log when that takes more than ten seconds or the program ends.
     pub fn start(options: Options) -> Self {
         let options = options.or_as_asked_for();
+        match std::env::var("LARDER_TEST_REPLICAS") {
+            Ok(count) if options.database.is_some() && options.bucket.is_some() => {
+                let count =
+                    count.parse().unwrap_or_else(|_| panic!("LARDER_TEST_REPLICAS={count} is no number"));
+                Self::start_several(count, options)
+            }
+            _ => Self::start_one(options),
+        }
+    }
+
+    /// Starts so many servers and a balancer in front of them. What is done to the whole, such as a restart, is
+    /// done to the first.
+    fn start_several(count: usize, mut options: Options) -> Self {
+        let mut balancer = Haproxy::new();
+        options.env.splice(0..0, balancer.environment());
+        let mut first = Self::start_one(options.clone());
+        let options = options.admin_password(&first.admin_password);
+        let others: Vec<Self> = (1..count).map(|_| Self::start_one(options.clone())).collect();
+        let addresses: Vec<_> = others.iter().chain([&first]).map(Self::address).collect();
+        balancer.start(&addresses);
+        balancer.wait_until_healthy(count);
+        first.fleet = Some(Fleet { balancer, others });
+        first
+    }
+
+    /// Starts one server, whatever the environment of the tests asks for.
+    pub(crate) fn start_one(options: Options) -> Self {
         let directory = TempDir::new().expect("a temporary directory can be made");
         let undertaker = Undertaker::new(directory.path(), "TERM");
         let admin_password = options.admin_password.clone().unwrap_or_else(random_word);
-        let mut server = Self { port: 0, admin_password, child: None, undertaker, directory, options };
+        let mut server =
+            Self { port: 0, admin_password, child: None, undertaker, directory, options, fleet: None };
         for _ in 1..ATTEMPTS {
             server.port = free_port();
             match server.launch() {
@@ -187,6 +225,11 @@ impl Server {
     /// A name and not an address: clients treat `localhost` as fit for plain HTTP, and newer ones refuse a
     /// token service whose host is a bare private address.
     pub fn host(&self) -> String {
+        self.fleet.as_ref().map_or_else(|| self.own_host(), |fleet| fleet.balancer.host())
+    }
+
+    /// Where the program itself listens.
+    fn own_host(&self) -> String {
         format!("localhost:{}", self.port)
     }
 
@@ -248,7 +291,9 @@ impl Server {
 
     /// Everything the server has logged since its first start.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        let mut log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        log.extend(self.fleet.iter().flat_map(|fleet| &fleet.others).map(Self::log));
+        log
     }
 
     /// The number of the process.
@@ -328,6 +373,9 @@ impl Server {
     pub fn restart(&mut self) {
         self.stop();
         self.launch().unwrap_or_else(|reason| self.give_up(&reason));
+        if let Some(fleet) = &self.fleet {
+            fleet.balancer.wait_until_healthy(fleet.others.len() + 1);
+        }
     }
 
     /// Spawns the program and waits until it is ready. On failure no process is left.
@@ -339,7 +387,7 @@ impl Server {
             .expect("the log file can be opened");
         let copy = log.try_clone().expect("a file handle can be duplicated");
         let child = self
-            .command(&["serve", "--listen", &self.host()])
+            .command(&["serve", "--listen", &self.own_host()])
             .stdout(copy)
             .stderr(log)
             .spawn()
@@ -355,7 +403,7 @@ impl Server {
             .timeout(Duration::from_secs(1))
             .build()
             .expect("a client with a time limit can be built");
-        let address = format!("{}/readyz", self.url());
+        let address = format!("http://{}/readyz", self.own_host());
         let deadline = Instant::now() + READY_WITHIN;
         while Instant::now() < deadline {
             if let Some(status) = self.child.as_mut().and_then(|child| process::wait(child, Duration::ZERO)) {

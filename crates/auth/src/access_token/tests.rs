@@ -349,7 +349,7 @@ async fn being_system_admin_is_read_anew_and_not_from_the_token() {
         .db
         .write(Durability::Relaxed, |tx| {
             Box::pin(
-                async move { tx.exec("UPDATE users SET system_admin = $1", params![true]).await.map(|_| ()) },
+                async move { tx.exec("UPDATE users SET system_admin = $1 /* walks */", params![true]).await.map(|_| ()) },
             )
         })
         .await;

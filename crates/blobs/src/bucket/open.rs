@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult};
 use parking_lot::Mutex;
 
 use super::client::{Client, Patience};
@@ -16,6 +17,9 @@ use crate::identity::{self, IDENTITY};
 use crate::{ObjectKey, OpenError};
 
 const CONTENT: &[u8] = b"larder was here\n";
+
+/// How often something is put that is in conflict with something else.
+const CONFLICTS: u32 = 5;
 
 impl Bucket {
     /// Opens the bucket for serving: checks everything that will be asked of it, and gives the store its name if
@@ -76,7 +80,11 @@ impl Inner {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             store.put_opts(&path, PutPayload::from_static(CONTENT), options)
         };
-        create().await.map_err(refused(Step::Write))?;
+        match unless_in_conflict(create).await {
+            // The name is ours alone: it was put by a try whose answer was lost, as reading it shows.
+            Ok(_) | Err(object_store::Error::AlreadyExists { .. }) => {}
+            Err(error) => return Err(refused(Step::Write)(error)),
+        }
         let looked_at = async {
             let got = store.get(&path).await.map_err(refused(Step::Read))?;
             let content = got.bytes().await.map_err(refused(Step::Read))?;
@@ -112,7 +120,7 @@ impl Inner {
     pub(super) async fn write_and_delete(&self) -> Result<(), String> {
         let path = self.path(&format!("probe/{}", ObjectKey::random()));
         let store = &self.impatient.store;
-        let put = store.put(&path, PutPayload::from_static(CONTENT)).await;
+        let put = unless_in_conflict(|| store.put(&path, PutPayload::from_static(CONTENT))).await;
         put.map_err(|error| explain(&self.settings, Step::Write, &error))?;
         store.delete(&path).await.map_err(|error| explain(&self.settings, Step::Delete, &error))
     }
@@ -146,4 +154,22 @@ impl Inner {
         let read = self.read_identity().await?;
         read.ok_or_else(|| format!("the object store of {} lost what was put", self.settings.place()))
     }
+}
+
+/// Puts again what was refused with status 409. Stores answer so while they do something else at the same place
+/// and ask for another try (Amazon S3 API reference, "Error responses": `OperationAborted`); those that keep
+/// objects in files do when the folder goes with another object.
+async fn unless_in_conflict<F>(put: impl Fn() -> F) -> object_store::Result<PutResult>
+where
+    F: Future<Output = object_store::Result<PutResult>>,
+{
+    for number in 1..CONFLICTS {
+        match put().await {
+            Err(object_store::Error::AlreadyExists { .. }) => {
+                tokio::time::sleep(Duration::from_millis(20) * number).await;
+            }
+            ended => return ended,
+        }
+    }
+    put().await
 }

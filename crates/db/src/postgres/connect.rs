@@ -14,6 +14,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection that is not for the pool may take until it can be used.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// What to look at when nothing says what is wrong.
+const ADVICE: &str = "check the host and port in database.url and that the server runs";
 /// How long the kernel keeps trying on a connection whose other end is silent.
 const SILENCE: Duration = Duration::from_secs(15);
 
@@ -48,11 +52,13 @@ impl Target {
 
     /// One connection outside the pool.
     pub(super) async fn connect(&self) -> Result<tokio_postgres::Client, Error> {
-        let (client, connection) = self
-            .config
-            .connect(self.tls.clone())
-            .await
-            .map_err(|error| Error::Connect { place: self.place.clone(), reason: reason_of(&error) })?;
+        let failed = |reason| Error::Connect { place: self.place.clone(), reason };
+        // The driver limits how long it waits for a connection, and not how long for the first answer over it.
+        let (client, connection) =
+            tokio::time::timeout(ANSWER_TIMEOUT, self.config.connect(self.tls.clone()))
+                .await
+                .map_err(|_| failed(format!("no answer within {} s; {ADVICE}", ANSWER_TIMEOUT.as_secs())))?
+                .map_err(|error| failed(reason_of(&error)))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database ended");
@@ -78,7 +84,7 @@ fn reason_of(error: &tokio_postgres::Error) -> String {
         Some(&SqlState::TOO_MANY_CONNECTIONS) => {
             "raise the server's max_connections or lower database.connections"
         }
-        _ => "check the host and port in database.url and that the server runs",
+        _ => ADVICE,
     };
     format!("{said}; {advice}")
 }

@@ -115,7 +115,9 @@ impl Postgres {
         loop {
             let client = self.client().await?;
             #[cfg(debug_assertions)]
-            statement::assert_indexed(&client, sql, params).await;
+            if statement::is_new(sql) {
+                statement::assert_indexed(&client, sql, params, crate::plan::Place::Alone).await;
+            }
             match tokio::time::timeout(READ_LIMIT, statement::query(&client, sql, params)).await {
                 Ok(Ok(rows)) => return Ok(rows),
                 // A connection that broke while it was idle says so only now; a read may be asked twice.
@@ -132,8 +134,12 @@ impl Postgres {
 
     /// A connection, or at once the news that there is none to be had.
     async fn client(&self) -> Result<Object, Error> {
-        if self.down_until.lock().is_some_and(|until| Instant::now() < until) {
-            return Err(Error::unavailable("it could not be reached a moment ago"));
+        if let Some(until) = &mut *self.down_until.lock() {
+            if Instant::now() < *until {
+                return Err(Error::unavailable("it could not be reached a moment ago"));
+            }
+            // One caller finds out whether it is back; the others do not wait for that.
+            *until = Instant::now() + PATIENCE;
         }
         match self.pool.get().await {
             Ok(client) => {

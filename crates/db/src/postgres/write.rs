@@ -108,6 +108,8 @@ impl PostgresTransaction {
     }
 
     pub(crate) async fn query(&mut self, sql: &'static str, params: &[Value]) -> Result<Vec<Row>, Error> {
+        #[cfg(debug_assertions)]
+        self.assert_indexed(sql, params).await?;
         let client = self.client()?;
         let prepared = statement::prepare(client, sql, params).await;
         let result = match prepared {
@@ -133,6 +135,8 @@ impl PostgresTransaction {
     }
 
     pub(crate) async fn exec(&mut self, sql: &'static str, params: &[Value]) -> Result<u64, Error> {
+        #[cfg(debug_assertions)]
+        self.assert_indexed(sql, params).await?;
         if self.begin.is_some() {
             self.begin_now().await?;
         }
@@ -142,6 +146,16 @@ impl PostgresTransaction {
             Err(error) => Err(error),
         };
         result.map_err(|error| self.failed(error))
+    }
+
+    /// Asks for the plan of a statement that is new, in a savepoint of the transaction.
+    #[cfg(debug_assertions)]
+    async fn assert_indexed(&mut self, sql: &'static str, params: &[Value]) -> Result<(), Error> {
+        if statement::is_new(sql) {
+            self.begin_now().await?;
+            statement::assert_indexed(self.client()?, sql, params, crate::plan::Place::Transaction).await;
+        }
+        Ok(())
     }
 
     /// Begins the transaction without a statement.

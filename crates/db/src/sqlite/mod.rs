@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::{Durability, Error, Transaction, WriteFuture, migrate};
-pub(crate) use statement::{all, all_unchecked, exec, opt, opt_unchecked};
+pub(crate) use statement::{all, all_in, exec_in, opt, opt_in};
 
 /// Prepared statements that a connection keeps; more than the program has.
 const STATEMENT_CACHE: usize = 256;

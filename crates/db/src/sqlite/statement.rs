@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, ToSql};
 
+#[cfg(debug_assertions)]
+use crate::plan::Place;
 use crate::value::Source;
 use crate::{Error, FromRow, Row, Value};
 
@@ -56,40 +58,34 @@ fn numbered_in_order(statement: &CachedStatement<'_>) -> bool {
         .all(|index| statement.parameter_name(index) == Some(&format!("${index}")))
 }
 
-/// A read that walks a table gets slower as the server grows. The check costs a second prepare, so only
-/// debug builds make it, and only for reads outside a write.
+/// Fails on a statement that walks a table.
 #[cfg(debug_assertions)]
-fn assert_indexed(connection: &Connection, sql: &'static str) {
+pub(super) fn assert_indexed(connection: &Connection, sql: &'static str, place: Place) {
     use std::collections::HashSet;
     static CHECKED: parking_lot::Mutex<Option<HashSet<&'static str>>> = parking_lot::Mutex::new(None);
     if !CHECKED.lock().get_or_insert_default().insert(sql) {
         return;
     }
-    let plan: Vec<String> = connection
-        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-        .and_then(|mut statement| {
-            for index in 1..=statement.parameter_count() {
-                statement.raw_bind_parameter(index, 0)?;
-            }
-            let mut rows = statement.raw_query();
-            let mut plan = Vec::new();
-            while let Some(row) = rows.next()? {
-                plan.push(row.get(3)?);
-            }
-            Ok(plan)
-        })
-        .unwrap_or_default();
-    let walks = |step: &&String| {
-        let scans = step.starts_with("SCAN") && !step.contains("USING") && !step.contains("CONSTANT ROW");
-        let of_subquery = step.contains("(subquery")
-            || plan.iter().any(|other| {
-                // A subquery is listed under its alias; what it reads is a step of its own.
-                other.starts_with("CO-ROUTINE") || other.starts_with("MATERIALIZE")
-            });
-        (scans && !of_subquery) || step.contains("TEMP B-TREE FOR ORDER BY")
+    let texts = |sql: &str, column: usize| -> rusqlite::Result<Vec<String>> {
+        let mut statement = connection.prepare(sql)?;
+        for index in 1..=statement.parameter_count() {
+            statement.raw_bind_parameter(index, 0)?;
+        }
+        let mut rows = statement.raw_query();
+        let mut texts = Vec::new();
+        while let Some(row) = rows.next()? {
+            texts.push(row.get(column)?);
+        }
+        Ok(texts)
     };
-    if let Some(step) = plan.iter().find(walks) {
-        panic!("a read has no index that serves it ({step}): {sql}");
+    let plan = texts(&format!("EXPLAIN QUERY PLAN {}", without_row_locks(sql)), 3);
+    // What cannot be prepared fails where it is used.
+    let (Ok(plan), Ok(tables)) = (plan, texts("SELECT name FROM sqlite_schema WHERE type = 'table'", 0))
+    else {
+        return;
+    };
+    if let Some(step) = crate::plan::sqlite_fault(sql, place, &plan, &tables) {
+        panic!("a statement has no index that serves it ({step}): {sql}");
     }
 }
 
@@ -99,8 +95,8 @@ pub(crate) fn opt<T: FromRow>(
     params: &[Value],
 ) -> Result<Option<T>, Error> {
     #[cfg(debug_assertions)]
-    assert_indexed(connection, sql);
-    opt_unchecked(connection, sql, params)
+    assert_indexed(connection, sql, Place::Alone);
+    first(connection, sql, params)
 }
 
 pub(crate) fn all<T: FromRow>(
@@ -109,11 +105,38 @@ pub(crate) fn all<T: FromRow>(
     params: &[Value],
 ) -> Result<Vec<T>, Error> {
     #[cfg(debug_assertions)]
-    assert_indexed(connection, sql);
-    all_unchecked(connection, sql, params)
+    assert_indexed(connection, sql, Place::Alone);
+    rows(connection, sql, params)
 }
 
-pub(crate) fn opt_unchecked<T: FromRow>(
+pub(crate) fn opt_in<T: FromRow>(
+    connection: &Connection,
+    sql: &'static str,
+    params: &[Value],
+) -> Result<Option<T>, Error> {
+    #[cfg(debug_assertions)]
+    assert_indexed(connection, sql, Place::Transaction);
+    first(connection, sql, params)
+}
+
+pub(crate) fn all_in<T: FromRow>(
+    connection: &Connection,
+    sql: &'static str,
+    params: &[Value],
+) -> Result<Vec<T>, Error> {
+    #[cfg(debug_assertions)]
+    assert_indexed(connection, sql, Place::Transaction);
+    rows(connection, sql, params)
+}
+
+pub(crate) fn exec_in(connection: &Connection, sql: &'static str, params: &[Value]) -> Result<u64, Error> {
+    #[cfg(debug_assertions)]
+    assert_indexed(connection, sql, Place::Transaction);
+    let mut statement = prepare(connection, sql, params)?;
+    statement.raw_execute().map(|rows| rows as u64).map_err(Error::from_sqlite)
+}
+
+fn first<T: FromRow>(
     connection: &Connection,
     sql: &'static str,
     params: &[Value],
@@ -126,11 +149,7 @@ pub(crate) fn opt_unchecked<T: FromRow>(
     }
 }
 
-pub(crate) fn all_unchecked<T: FromRow>(
-    connection: &Connection,
-    sql: &'static str,
-    params: &[Value],
-) -> Result<Vec<T>, Error> {
+fn rows<T: FromRow>(connection: &Connection, sql: &'static str, params: &[Value]) -> Result<Vec<T>, Error> {
     let mut statement = prepare(connection, sql, params)?;
     let mut rows = statement.raw_query();
     let mut found = Vec::new();
@@ -138,9 +157,4 @@ pub(crate) fn all_unchecked<T: FromRow>(
         found.push(T::from_row(&Row(Source::Sqlite(row)))?);
     }
     Ok(found)
-}
-
-pub(crate) fn exec(connection: &Connection, sql: &'static str, params: &[Value]) -> Result<u64, Error> {
-    let mut statement = prepare(connection, sql, params)?;
-    statement.raw_execute().map(|rows| rows as u64).map_err(Error::from_sqlite)
 }

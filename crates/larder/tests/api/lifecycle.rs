@@ -361,7 +361,7 @@ fn damage_manifest(server: &Server, digest: &str) {
         let db = db::Db::open(db::Options { location, durability: db::Durability::Relaxed }).await?;
         db.write(db::Durability::Durable, |transaction| {
             Box::pin(async move {
-                let damage = "UPDATE manifests SET body = CAST(replace(CAST(body AS TEXT), $1, $2) AS BLOB) WHERE digest = $3";
+                let damage = "UPDATE manifests SET body = CAST(replace(CAST(body AS TEXT), $1, $2) AS BLOB) WHERE digest = $3 /* walks */";
                 let parameters = ["larder.test", "larder.tset", &digest].map(|text| db::Value::Text(text.into()));
                 transaction.exec(damage, &parameters).await
             })

@@ -17,7 +17,31 @@ impl Position {
 /// One entry: (made at, manifest, descriptor in JSON).
 pub(crate) type ReferrerRow = (i64, i64, String);
 
+/// A page of a list. Most artifacts do not say when they were made, so a list may be one long row of equal times;
+/// SQLite finds its place by the first of two compared columns only, and so each of them is asked for by itself.
 pub(crate) async fn referrers_page(
+    db: &Db,
+    repository_id: i64,
+    subject: &str,
+    artifact_type: Option<&str>,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<ReferrerRow>, Error> {
+    let mut rows: Vec<ReferrerRow> = Vec::new();
+    if after != Position::START {
+        rows = referrers_made_at(db, repository_id, subject, artifact_type, after, limit).await?;
+    }
+    let wanted = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+    if wanted > 0 {
+        rows.extend(
+            referrers_made_before(db, repository_id, subject, artifact_type, after.made_at, wanted).await?,
+        );
+    }
+    Ok(rows)
+}
+
+/// Those that were made at the time of a position and arrived before it.
+async fn referrers_made_at(
     db: &Db,
     repository_id: i64,
     subject: &str,
@@ -29,7 +53,7 @@ pub(crate) async fn referrers_page(
         None => {
             db.all(
                 "SELECT made_at, manifest_id, descriptor FROM referrers
-                 WHERE repository_id = $1 AND subject = $2 AND (made_at, manifest_id) < ($3, $4)
+                 WHERE repository_id = $1 AND subject = $2 AND made_at = $3 AND manifest_id < $4
                  ORDER BY made_at DESC, manifest_id DESC LIMIT $5",
                 params![repository_id, subject, after.made_at, after.manifest_id, limit],
             )
@@ -39,9 +63,40 @@ pub(crate) async fn referrers_page(
             db.all(
                 "SELECT made_at, manifest_id, descriptor FROM referrers
                  WHERE repository_id = $1 AND subject = $2 AND artifact_type = $3
-                   AND (made_at, manifest_id) < ($4, $5)
+                   AND made_at = $4 AND manifest_id < $5
                  ORDER BY made_at DESC, manifest_id DESC LIMIT $6",
                 params![repository_id, subject, artifact_type, after.made_at, after.manifest_id, limit],
+            )
+            .await
+        }
+    }
+}
+
+/// Those that were made before a time.
+async fn referrers_made_before(
+    db: &Db,
+    repository_id: i64,
+    subject: &str,
+    artifact_type: Option<&str>,
+    made_at: i64,
+    limit: u32,
+) -> Result<Vec<ReferrerRow>, Error> {
+    match artifact_type {
+        None => {
+            db.all(
+                "SELECT made_at, manifest_id, descriptor FROM referrers
+                 WHERE repository_id = $1 AND subject = $2 AND made_at < $3
+                 ORDER BY made_at DESC, manifest_id DESC LIMIT $4",
+                params![repository_id, subject, made_at, limit],
+            )
+            .await
+        }
+        Some(artifact_type) => {
+            db.all(
+                "SELECT made_at, manifest_id, descriptor FROM referrers
+                 WHERE repository_id = $1 AND subject = $2 AND artifact_type = $3 AND made_at < $4
+                 ORDER BY made_at DESC, manifest_id DESC LIMIT $5",
+                params![repository_id, subject, artifact_type, made_at, limit],
             )
             .await
         }

@@ -183,6 +183,7 @@ pub(crate) async fn review_add_marked_dependents_in(
     manifest_review_after: Timestamp,
     blob_review_after: Timestamp,
 ) -> Result<u64, Error> {
+    // CROSS JOIN: SQLite would rather walk all edges than begin with the few manifests.
     transaction
         .exec(
             "WITH leaving AS (
@@ -193,13 +194,13 @@ pub(crate) async fn review_add_marked_dependents_in(
              INSERT INTO review_queue (repository_id, kind, digest, review_after)
              SELECT repository_id, kind, digest, review_after FROM (
                  SELECT e.repository_id, 'blob' AS kind, e.digest, CAST($2 AS BIGINT) AS review_after
-                 FROM leaving l JOIN edges e ON e.manifest_id = l.id
+                 FROM leaving l CROSS JOIN edges e WHERE e.manifest_id = l.id
                  UNION SELECT e.repository_id, 'orphan', e.digest, CAST($3 AS BIGINT)
-                 FROM leaving l JOIN edges e ON e.manifest_id = l.id
+                 FROM leaving l CROSS JOIN edges e WHERE e.manifest_id = l.id
                  UNION SELECT f.repository_id, 'orphan', r.digest, CAST($3 AS BIGINT)
-                 FROM leaving l
-                 JOIN referrers f ON f.repository_id = l.repository_id AND f.subject = l.digest
-                 JOIN manifests r ON r.id = f.manifest_id) AS dependents
+                 FROM leaving l CROSS JOIN referrers f CROSS JOIN manifests r
+                 WHERE f.repository_id = l.repository_id AND f.subject = l.digest AND r.id = f.manifest_id
+             ) AS dependents
              WHERE true
              ORDER BY repository_id, kind, digest
              ON CONFLICT (repository_id, kind, digest) DO UPDATE SET review_after = excluded.review_after
