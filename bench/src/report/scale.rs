@@ -6,7 +6,7 @@ use super::table::Table;
 use super::{Target, mebibytes};
 use crate::scale::Scale;
 use crate::scale::collection::{Collection, Operation};
-use crate::scale::names::{List, Size};
+use crate::scale::names::{List, Page, Size};
 
 /// How much longer 99 % of all operations may take while collection goes on.
 const COLLECTION_RATIO: f64 = 1.5;
@@ -35,7 +35,7 @@ pub(super) fn judge(scale: &Scale, targets: &mut Vec<Target>) {
     }
     for run in &scale.names {
         for list in List::ALL {
-            let ratios = run.pages.iter().filter(|page| page.list == list).map(|page| page.ratio());
+            let ratios = run.pages.iter().filter(|page| page.list == list).map(Page::ratio);
             let Some(worst) = ratios.max_by(f64::total_cmp) else { continue };
             targets.push(Target {
                 subject: format!("slowest page of {}, {}", list.name(), run.kind.name()),

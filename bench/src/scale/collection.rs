@@ -229,7 +229,11 @@ fn manifests(place: &Place, repository: i64, blobs: &[(String, usize)]) -> Scrip
         );
         tags.push(format!("{repository}, 'keeps-{id}', {id}, 1"));
     }
-    tags.iter().for_each(|row| script.row("tags (repository_id, name, manifest_id, updated_at)", row));
-    edges.iter().for_each(|row| script.row("edges (manifest_id, digest, repository_id)", row));
+    for row in &tags {
+        script.row("tags (repository_id, name, manifest_id, updated_at)", row);
+    }
+    for row in &edges {
+        script.row("edges (manifest_id, digest, repository_id)", row);
+    }
     script
 }

@@ -220,8 +220,8 @@ impl Asked {
             "the list of {} has {found} entries and should have {wanted}",
             list.name()
         );
-        let last = paths.last().context("the list has no full page")?.clone();
-        Ok([paths[0].clone(), paths[paths.len() / 2].clone(), last])
+        let furthest = paths.last().context("the list has no full page")?.clone();
+        Ok([paths[0].clone(), paths[paths.len() / 2].clone(), furthest])
     }
 
     async fn time(&mut self, path: &str) -> anyhow::Result<Duration> {

@@ -56,7 +56,7 @@ impl Place {
             options = options.postgres(&postgres.database()).bucket(&store.bucket());
         }
         let server = Server::start(with(options, variables));
-        Self { servers: vec![server], program: program.to_owned(), services: services }
+        Self { servers: vec![server], program: program.to_owned(), services }
     }
 
     /// Ends the server and starts one with other variables over the same data.
@@ -112,13 +112,11 @@ impl Place {
 
     /// Runs a query that answers with one number.
     pub(super) fn number(&self, sql: &str) -> anyhow::Result<i64> {
-        match self.server().database() {
-            Some(database) => number_of(database, sql),
-            None => {
-                let row = self.embedded()?.query_row(sql, [], |row| row.get(0));
-                row.with_context(|| format!("no number for {sql}"))
-            }
+        if let Some(database) = self.server().database() {
+            return number_of(database, sql);
         }
+        let row = self.embedded()?.query_row(sql, [], |row| row.get(0));
+        row.with_context(|| format!("no number for {sql}"))
     }
 
     /// Brings what the database knows about its tables up to date after they were filled.

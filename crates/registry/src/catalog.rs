@@ -18,6 +18,12 @@ pub struct CatalogPage {
     pub next: Option<String>,
 }
 
+/// Where a list goes on behind a text that a client made up. No name holds a NUL, so what follows one changes
+/// nothing of what comes behind; and PostgreSQL takes no text with one.
+pub(crate) fn before_nul(last: &str) -> &str {
+    last.split('\0').next().unwrap_or_default()
+}
+
 impl Registry {
     /// Up to `limit` repositories after `last` that the caller may pull from.
     pub async fn catalog(
@@ -31,7 +37,7 @@ impl Registry {
         if limit == 0 {
             return Ok(CatalogPage { repositories: found, next: None });
         }
-        let last = last.unwrap_or_default();
+        let last = before_nul(last.unwrap_or_default());
         // `last` is a full name; the registry that it is in begins the list again, after it.
         let mut from = match last.match_indices('/').nth(1) {
             Some((slash, _)) => last[..=slash].to_owned(),

@@ -3,6 +3,7 @@
 use clock::Timestamp;
 use db::Transaction;
 
+use crate::catalog::before_nul;
 use crate::error::Error;
 use crate::grant::{Granted, Pull};
 use crate::store::review::Kind;
@@ -35,7 +36,8 @@ impl Registry {
         }
         // One more than asked tells whether there is more.
         let rows =
-            store::tags::tags_list(self.db(), repository_id, last.unwrap_or_default(), limit + 1).await?;
+            store::tags::tags_list(self.db(), repository_id, before_nul(last.unwrap_or_default()), limit + 1)
+                .await?;
         let mut tags: Vec<String> = rows.into_iter().map(|(name,)| name).collect();
         let more = tags.len() > limit as usize;
         tags.truncate(limit as usize);

@@ -348,9 +348,9 @@ async fn being_system_admin_is_read_anew_and_not_from_the_token() {
     let promoted: Result<(), db::Error> = setup
         .db
         .write(Durability::Relaxed, |tx| {
-            Box::pin(
-                async move { tx.exec("UPDATE users SET system_admin = $1 /* walks */", params![true]).await.map(|_| ()) },
-            )
+            Box::pin(async move {
+                tx.exec("UPDATE users SET system_admin = $1 /* walks */", params![true]).await.map(|_| ())
+            })
         })
         .await;
     promoted.unwrap();

@@ -28,7 +28,8 @@ impl PageQuery {
 
     /// The entry after which the page begins.
     pub(super) fn after(&self) -> &str {
-        self.cursor.as_deref().unwrap_or_default()
+        // Nothing that is listed holds a NUL, and PostgreSQL takes no text with one.
+        self.cursor.as_deref().and_then(|cursor| cursor.split('\0').next()).unwrap_or_default()
     }
 
     /// The answer, from the rows that were read.

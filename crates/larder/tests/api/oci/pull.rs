@@ -21,7 +21,7 @@ fn while_a_writer_holds_the_database(server: &Server, work: impl FnOnce()) {
             let written: Result<(), db::Error> = database
                 .write(db::Durability::Relaxed, move |transaction| {
                     Box::pin(async move {
-                        transaction.exec("UPDATE users SET epoch = epoch", db::params![]).await?;
+                        transaction.exec("UPDATE users SET epoch = epoch /* walks */", db::params![]).await?;
                         holds.send(()).expect("the test waits for it");
                         // A thread of its own runs this, so it may stand still. An end without a word is the
                         // end of the test, and as good.

@@ -19,10 +19,10 @@ fn lose(server: &Server) {
             .write(db::Durability::Durable, |transaction| {
                 Box::pin(async move {
                     for deletion in [
-                        "DELETE FROM python_files",
-                        "DELETE FROM python_releases",
-                        "DELETE FROM python_projects",
-                        "DELETE FROM python_metadata",
+                        "DELETE FROM python_files /* walks */",
+                        "DELETE FROM python_releases /* walks */",
+                        "DELETE FROM python_projects /* walks */",
+                        "DELETE FROM python_metadata /* walks */",
                     ] {
                         transaction.exec(deletion, &[]).await?;
                     }

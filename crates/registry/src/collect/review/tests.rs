@@ -164,27 +164,27 @@ async fn i2_what_is_named_stays_whoever_collects() {
     registry.collect(crate::Pace::Fast).await.unwrap();
     let unlinked: Vec<(String,)> = rows(
         &db,
-        "SELECT e.digest FROM edges e
+        "SELECT /* walks */ e.digest FROM edges e
          WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.repository_id = e.repository_id AND b.digest = e.digest)",
     )
     .await;
     assert_eq!(unlinked, [], "a manifest names what is gone");
     let unnamed: Vec<(String,)> = rows(
         &db,
-        "SELECT b.digest FROM blobs b
+        "SELECT /* walks */ b.digest FROM blobs b
          WHERE NOT EXISTS (SELECT 1 FROM edges e WHERE e.repository_id = b.repository_id AND e.digest = b.digest)",
     )
     .await;
     assert_eq!(unnamed, [], "garbage stays for ever");
     let untagged: Vec<(String,)> = rows(
         &db,
-        "SELECT m.digest FROM manifests m WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.manifest_id = m.id)",
+        "SELECT /* walks */ m.digest FROM manifests m WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.manifest_id = m.id)",
     )
     .await;
     assert_eq!(untagged, [], "garbage stays for ever");
     let objects: Vec<(String,)> = rows(
         &db,
-        "SELECT o.key FROM objects o WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.object_id = o.id)",
+        "SELECT /* walks */ o.key FROM objects o WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.object_id = o.id)",
     )
     .await;
     assert_eq!(objects, [], "bytes that nobody can reach stay for ever");
@@ -194,11 +194,11 @@ async fn i2_what_is_named_stays_whoever_collects() {
 async fn tags_are_as_their_history_says(db: &Db) {
     let tags: Vec<(i64, String, String)> = rows(
         db,
-        "SELECT t.repository_id, t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest_id",
+        "SELECT /* walks */ t.repository_id, t.name, m.digest FROM tags t JOIN manifests m ON m.id = t.manifest_id",
     )
     .await;
     let history: Vec<(i64, String, Option<String>)> =
-        rows(db, "SELECT repository_id, name, digest FROM tag_history ORDER BY id").await;
+        rows(db, "SELECT /* walks */ repository_id, name, digest FROM tag_history ORDER BY id").await;
     let last: BTreeMap<(i64, String), String> = history
         .into_iter()
         .map(|(repository, name, digest)| ((repository, name), digest))
