@@ -13,6 +13,8 @@ fn main() -> ExitCode {
     };
     let server = Postgres::start_with(&[("fsync", "off")]);
     let database = server.database();
+    // Each test of the command makes a database for itself.
+    server.execute("ALTER ROLE larder CREATEDB");
     let status = Command::new(program)
         .args(arguments)
         .env("LARDER_TEST_POSTGRES_URL", database.url())
