@@ -37,7 +37,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        Self::with(Options::new(env!("CARGO_BIN_EXE_larder")))
+        // Without an address of its own its pages lead to wherever they were asked for, through a relay too.
+        Self::with(Options::new(env!("CARGO_BIN_EXE_larder")).env("LARDER_SERVER__PUBLIC_URL", ""))
     }
 
     /// A server that its clients reach through a relay, and that knows itself by the relay's address.
