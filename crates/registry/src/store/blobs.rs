@@ -269,7 +269,7 @@ pub(crate) async fn objects_delete_unlinked_in(
                 concat!(
                     "DELETE FROM objects WHERE id IN (",
                     batch::parameters!(1),
-                    ") AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.object_id = objects.id)"
+                    ") AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.object_id = objects.id LIMIT 1 OFFSET 0)"
                 ),
                 &params,
             )

@@ -141,24 +141,31 @@ pub(crate) async fn review_take_due_in(
 /// the subject is there; and as a referrer may be pushed before its subject, only one whose subject was deleted
 /// counts as an orphan.
 pub(crate) async fn review_keep_needed_in(transaction: &mut Transaction, mark: Mark) -> Result<u64, Error> {
+    // An offset, even of nothing, keeps PostgreSQL from answering a question for all rows of a table at once, which
+    // it would do whenever it takes the batch for larger than it is.
     transaction
         .exec(
             "DELETE FROM review_queue WHERE review_after = $1 AND (
                  EXISTS (SELECT 1 FROM edges e
-                         WHERE e.repository_id = review_queue.repository_id AND e.digest = review_queue.digest)
+                         WHERE e.repository_id = review_queue.repository_id AND e.digest = review_queue.digest
+                         LIMIT 1 OFFSET 0)
                  OR (kind = 'blob' AND NOT EXISTS (
                      SELECT 1 FROM blobs b
-                     WHERE b.repository_id = review_queue.repository_id AND b.digest = review_queue.digest))
+                     WHERE b.repository_id = review_queue.repository_id AND b.digest = review_queue.digest
+                     LIMIT 1 OFFSET 0))
                  OR (kind <> 'blob' AND NOT EXISTS (
                      SELECT 1 FROM manifests m
                      WHERE m.repository_id = review_queue.repository_id AND m.digest = review_queue.digest
-                       AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.manifest_id = m.id)
+                       AND NOT EXISTS (SELECT 1 FROM tags t WHERE t.manifest_id = m.id LIMIT 1 OFFSET 0)
                        AND NOT EXISTS (
                            SELECT 1 FROM referrers f
                            WHERE f.manifest_id = m.id
                              AND (review_queue.kind = 'untagged' OR EXISTS (
                                  SELECT 1 FROM manifests s
-                                 WHERE s.repository_id = f.repository_id AND s.digest = f.subject))))))",
+                                 WHERE s.repository_id = f.repository_id AND s.digest = f.subject
+                                 LIMIT 1 OFFSET 0))
+                           LIMIT 1 OFFSET 0)
+                     LIMIT 1 OFFSET 0)))",
             params![mark.0],
         )
         .await

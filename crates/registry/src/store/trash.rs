@@ -55,7 +55,7 @@ pub(crate) async fn trash_add_unlinked_in(
                     "WITH unlinked AS (
                          SELECT key, size FROM objects WHERE id IN (",
                     batch::parameters!(1),
-                    ") AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.object_id = objects.id))
+                    ") AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.object_id = objects.id LIMIT 1 OFFSET 0))
                      INSERT INTO trash (object_key, size, delete_after)
                      SELECT key, size, $17 FROM unlinked WHERE true
                      ON CONFLICT (object_key) DO NOTHING"
