@@ -76,3 +76,15 @@ impl Registry {
         Ok(visible)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::before_nul;
+
+    #[test]
+    fn a_list_goes_on_where_a_text_is_cut_off() {
+        assert_eq!(before_nul("a/b\0c"), "a/b");
+        assert_eq!(before_nul("a/b"), "a/b");
+        assert_eq!(before_nul("\0"), "");
+    }
+}

@@ -216,7 +216,7 @@ impl Registry {
     where
         R: Right<Resource = Repository>,
     {
-        let found = store::tenancy::repository_resolve(self.db(), name, caller.user_id()).await?;
+        let found = store::resolve::repository_resolve(self.db(), name, caller.user_id()).await?;
         let Operation::Content(action) = R::OPERATION else {
             unreachable!("a right over a repository is a right over content")
         };
@@ -261,7 +261,7 @@ impl Registry {
         actions: access::ActionSet,
     ) -> Result<access::ActionSet, Error> {
         let found =
-            store::tenancy::repository_resolve(self.db(), name, principal.user_id().unwrap_or(0)).await?;
+            store::resolve::repository_resolve(self.db(), name, principal.user_id().unwrap_or(0)).await?;
         Ok(actions.iter().filter(|action| decide(principal, *action, &found.facts).is_allowed()).collect())
     }
 
@@ -275,7 +275,7 @@ impl Registry {
     where
         R: Right<Resource = Packages>,
     {
-        let found = store::tenancy::packages_resolve(self.db(), organization, name, caller.user_id()).await?;
+        let found = store::resolve::packages_resolve(self.db(), organization, name, caller.user_id()).await?;
         let path = format!("{organization}/{name}");
         if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
             if caller.principal.is_anonymous() {
@@ -314,7 +314,7 @@ impl Registry {
     where
         R: Right<Resource = Organization>,
     {
-        let found = store::tenancy::organization_resolve(self.db(), name, caller.user_id()).await?;
+        let found = store::resolve::organization_resolve(self.db(), name, caller.user_id()).await?;
         // Being a system admin must not tell whether it exists any sooner than the row does.
         match (decide(&caller.principal, R::OPERATION, &found.facts).is_allowed(), found.id) {
             (true, Some(id)) => Ok(Granted::new(Organization { id, name: name.clone() }, caller)),
@@ -342,7 +342,7 @@ impl Registry {
     where
         R: Right<Resource = RegistryPlace>,
     {
-        let found = store::tenancy::registry_resolve(self.db(), organization, name, caller.user_id()).await?;
+        let found = store::resolve::registry_resolve(self.db(), organization, name, caller.user_id()).await?;
         let path = format!("{organization}/{name}");
         if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
             let readable =

@@ -27,6 +27,7 @@ pub(crate) mod python_files;
 pub(crate) mod python_projects;
 pub(crate) mod referrers;
 pub(crate) mod repositories;
+pub(crate) mod resolve;
 pub(crate) mod review;
 pub(crate) mod tags;
 pub(crate) mod tenancy;
