@@ -18,8 +18,8 @@ const BATCH: u32 = 64;
 pub enum Pace {
     /// As much as there is: for a command that somebody waits for.
     Fast,
-    /// Small steps, and after each a rest twice as long, so that requests find the database and the storage free
-    /// most of the time.
+    /// Small steps, and after each a rest three times as long, so that requests find the database and the
+    /// storage free most of the time.
     BesideRequests,
 }
 
@@ -29,7 +29,7 @@ impl Pace {
 
     pub(super) async fn rest(self, worked: Duration) {
         if self == Self::BesideRequests {
-            tokio::time::sleep((worked * 2).min(Self::LONGEST_REST)).await;
+            tokio::time::sleep((worked * 3).min(Self::LONGEST_REST)).await;
         }
     }
 
@@ -46,7 +46,7 @@ impl Pace {
     pub(super) fn at_once(self) -> usize {
         match self {
             Self::Fast => 8,
-            Self::BesideRequests => 2,
+            Self::BesideRequests => 1,
         }
     }
 }
