@@ -34,11 +34,13 @@ use parking_lot::Mutex;
 
 use crate::{ContentHash, Finished, Hashes, ObjectKey, ProbeError, ReadError};
 use client::Client;
+use conflict::{CONFLICTS, unless_in_conflict};
 use fault::io_error;
 use part::Budget;
 use settings::Settings;
 
 mod client;
+mod conflict;
 mod fault;
 mod files;
 mod inspect;
@@ -182,12 +184,18 @@ impl Inner {
     /// `false`: there is an object already.
     async fn put_new(&self, path: &ObjectPath, content: PutPayload) -> io::Result<bool> {
         let begun = Instant::now();
+        let mut conflicts = 0;
         loop {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             match self.client.store.put_opts(path, content.clone(), options).await {
                 Ok(_) => return Ok(true),
+                // A conflict with something else at the same place looks the same; then there is no object.
                 Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                    return Ok(false);
+                    conflicts += 1;
+                    if conflicts == CONFLICTS || self.head(path).await?.is_some() {
+                        return Ok(false);
+                    }
+                    tokio::time::sleep(conflict::pause(conflicts)).await;
                 }
                 // The library repeats no conditional request whose answer was lost. Here it may be: whoever is
                 // told that there is an object compares it.
@@ -202,7 +210,8 @@ impl Inner {
     }
 
     async fn put(&self, path: &ObjectPath, content: PutPayload) -> io::Result<()> {
-        self.client.store.put(path, content).await.map(|_| ()).map_err(|error| io_error(&error))
+        let put = unless_in_conflict(|| self.client.store.put(path, content.clone())).await;
+        put.map(|_| ()).map_err(|error| io_error(&error))
     }
 
     async fn delete(&self, path: &ObjectPath) -> io::Result<bool> {

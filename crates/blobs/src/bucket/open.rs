@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, PutResult};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use parking_lot::Mutex;
 
 use super::client::{Client, Patience};
+use super::conflict::unless_in_conflict;
 use super::fault::{Step, explain, unreachable_line};
 use super::part::{Budget, MEMORY};
 use super::settings::Settings;
@@ -17,9 +17,6 @@ use crate::identity::{self, IDENTITY};
 use crate::{ObjectKey, OpenError};
 
 const CONTENT: &[u8] = b"larder was here\n";
-
-/// How often something is put that is in conflict with something else.
-const CONFLICTS: u32 = 5;
 
 impl Bucket {
     /// Opens the bucket for serving: checks everything that will be asked of it, and gives the store its name if
@@ -154,22 +151,4 @@ impl Inner {
         let read = self.read_identity().await?;
         read.ok_or_else(|| format!("the object store of {} lost what was put", self.settings.place()))
     }
-}
-
-/// Puts again what was refused with status 409. Stores answer so while they do something else at the same place
-/// and ask for another try (Amazon S3 API reference, "Error responses": `OperationAborted`); those that keep
-/// objects in files do when the folder goes with another object.
-async fn unless_in_conflict<F>(put: impl Fn() -> F) -> object_store::Result<PutResult>
-where
-    F: Future<Output = object_store::Result<PutResult>>,
-{
-    for number in 1..CONFLICTS {
-        match put().await {
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                tokio::time::sleep(Duration::from_millis(20) * number).await;
-            }
-            ended => return ended,
-        }
-    }
-    put().await
 }
