@@ -59,7 +59,7 @@ impl From<bool> for Decision {
 pub fn decide(principal: &Principal, operation: impl Into<Operation>, facts: &Facts) -> Decision {
     let (system_admin, facts) = match principal {
         Principal::Anonymous => (false, Facts { visibility: facts.visibility, ..Facts::default() }),
-        Principal::User(user) => (user.system_admin, *facts),
+        Principal::User(_) => (principal.is_system_admin(), *facts),
         Principal::Operator => {
             return Decision::from(!matches!(operation.into(), Operation::Content(_)));
         }

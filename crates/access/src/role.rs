@@ -30,6 +30,20 @@ impl Role {
             Self::Admin => "admin",
         }
     }
+
+    /// The number that stands for the role where the highest of several is asked of the database.
+    pub const fn level(self) -> i64 {
+        match self {
+            Self::Viewer => 1,
+            Self::Writer => 2,
+            Self::Admin => 3,
+        }
+    }
+
+    /// The role with this [`level`](Self::level).
+    pub fn of_level(level: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.level() == level)
+    }
 }
 
 impl fmt::Display for Role {
@@ -117,6 +131,15 @@ mod tests {
         for text in ["", "Public", "internal"] {
             assert_eq!(text.parse::<Visibility>(), Err(UnknownVisibility));
         }
+    }
+
+    #[test]
+    fn levels_come_back_and_rise_as_roles_do() {
+        for role in Role::ALL {
+            assert_eq!(Role::of_level(role.level()), Some(role));
+        }
+        assert!(Role::ALL.is_sorted_by_key(|role| role.level()));
+        assert_eq!((Role::of_level(0), Role::of_level(4)), (None, None));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 use super::*;
-use crate::principal::UserPrincipal;
+use crate::principal::{AccountKind, UserPrincipal};
 
 fn user(system_admin: bool) -> Principal {
-    Principal::User(UserPrincipal { id: 7, name: "alice".into(), system_admin })
+    Principal::User(UserPrincipal { id: 7, name: "alice".into(), system_admin, kind: AccountKind::Person })
 }
 
 fn roles() -> impl Iterator<Item = Option<Role>> + Clone {
@@ -23,9 +23,7 @@ fn all_facts() -> impl Iterator<Item = Facts> {
 }
 
 fn operations() -> impl Iterator<Item = Operation> {
-    let content = Action::ALL.into_iter().map(Operation::from);
-    let management = ManagementAction::ALL.into_iter().map(Operation::from);
-    content.chain(management).chain(InstanceAction::ALL.into_iter().map(Operation::from))
+    Operation::ALL.into_iter()
 }
 
 /// One letter a role, in the order none, viewer, writer, admin: `y` may, `-` may not.
@@ -170,4 +168,97 @@ fn the_highest_role_counts() {
     };
     assert_eq!(facts.role(), Some(Role::Writer));
     assert!(decide(&user(false), Action::Push, &facts).is_allowed());
+}
+
+/// Every kind of caller: who it is, and what is known of it.
+fn callers() -> [(&'static str, Principal, Facts); 12] {
+    let stranger = |visibility| Facts { visibility: Some(visibility), ..Facts::default() };
+    let on_registry = |role| Facts { registry_role: Some(role), ..stranger(Visibility::Private) };
+    let on_organization = |role| Facts { organization_role: Some(role), ..stranger(Visibility::Private) };
+    [
+        ("anonymous, private", Principal::Anonymous, stranger(Visibility::Private)),
+        ("anonymous, public", Principal::Anonymous, stranger(Visibility::Public)),
+        ("signed in, private", user(false), stranger(Visibility::Private)),
+        ("signed in, public", user(false), stranger(Visibility::Public)),
+        ("viewer of the registry", user(false), on_registry(Role::Viewer)),
+        ("writer of the registry", user(false), on_registry(Role::Writer)),
+        ("admin of the registry", user(false), on_registry(Role::Admin)),
+        ("viewer of the organization", user(false), on_organization(Role::Viewer)),
+        ("writer of the organization", user(false), on_organization(Role::Writer)),
+        ("admin of the organization", user(false), on_organization(Role::Admin)),
+        ("system admin", user(true), stranger(Visibility::Private)),
+        ("operator", Principal::Operator, Facts::default()),
+    ]
+}
+
+/// The whole matrix. A column for each of [`callers`], in their order: `y` may, `-` may not.
+#[test]
+fn the_rights_matrix() {
+    #[rustfmt::skip]
+    let matrix = [
+        //                            an  si  registry organization sys op
+        //                            -+  -+  vwa      vwa
+        ("artifact:pull",               "-y -y yyy yyy - -"),
+        ("artifact:push",               "-- -- -yy -yy - -"),
+        ("artifact:delete",             "-- -- -yy -yy - -"),
+        ("organization:read",           "-- -- yyy yyy y y"),
+        ("organization:update",         "-- -- --- --y - y"),
+        ("organization:delete",         "-- -- --- --y y y"),
+        ("organization-members:list",   "-- -- --- yyy - y"),
+        ("organization-members:manage", "-- -- --- --y - y"),
+        ("registry:create",             "-- -- --- --y - y"),
+        ("registry:read",               "-y -y yyy yyy - y"),
+        ("registry:manage",             "-- -- --y --y - y"),
+        ("registry-members:list",       "-- -- -yy -yy - y"),
+        ("registry-members:manage",     "-- -- --y --y - y"),
+        ("users:manage",                "-- -- --- --- y y"),
+        ("organization:create",         "-- -- --- --- y y"),
+        ("organizations:list",          "-- -- --- --- y y"),
+    ];
+    assert_eq!(matrix.map(|(word, _)| word), Operation::ALL.map(Operation::as_str));
+    for (word, cells) in matrix {
+        let operation: Operation = word.parse().unwrap();
+        let cells = cells.chars().filter(|cell| *cell != ' ');
+        assert_eq!(cells.clone().count(), callers().len());
+        for ((name, principal, facts), cell) in callers().into_iter().zip(cells) {
+            assert_eq!(decide(&principal, operation, &facts).is_allowed(), cell == 'y', "{word}: {name}");
+        }
+    }
+}
+
+#[test]
+fn the_role_that_is_named_as_needed_is_the_lowest_that_does() {
+    for operation in operations() {
+        for role in Role::ALL {
+            let facts = Facts { organization_role: Some(role), ..Facts::default() };
+            let expected = operation.role_needed().is_some_and(|needed| role >= needed);
+            assert_eq!(decide(&user(false), operation, &facts).is_allowed(), expected, "{operation} {role}");
+        }
+    }
+}
+
+/// Whoever explains a decision may look at one source of rights after the other.
+#[test]
+fn sources_of_rights_count_one_by_one() {
+    for facts in all_facts() {
+        let sources = [
+            Facts { organization_role: facts.organization_role, ..Facts::default() },
+            Facts { registry_role: facts.registry_role, ..Facts::default() },
+            Facts { visibility: facts.visibility, ..Facts::default() },
+        ];
+        for operation in operations() {
+            let by_one = sources.iter().any(|source| decide(&user(false), operation, source).is_allowed());
+            assert_eq!(decide(&user(false), operation, &facts).is_allowed(), by_one, "{operation} {facts:?}");
+        }
+    }
+}
+
+#[test]
+fn a_machine_never_runs_the_instance() {
+    let Principal::User(account) = user(true) else { unreachable!("a user is one") };
+    let machine = Principal::User(UserPrincipal { kind: AccountKind::Service, ..account });
+    for operation in operations() {
+        let expected = decide(&user(false), operation, &Facts::default());
+        assert_eq!(decide(&machine, operation, &Facts::default()), expected, "{operation}");
+    }
 }
