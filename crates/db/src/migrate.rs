@@ -36,6 +36,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(1, "create_registry", needs 1),
     migration!(2, "create_python", needs 2),
     migration!(3, "grow_out", needs 3),
+    // A program that knows no disabled accounts and no service accounts must not decide about them.
+    migration!(4, "identify", needs 4),
 ];
 
 /// How a database's schema compares with what the program carries.
