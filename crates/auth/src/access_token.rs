@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use access::{ActionSet, ScopeGrant};
+use access::{ActionSet, Limit, ScopeGrant, ScopeVerdict};
 use clock::Timestamp;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Identity, Limit};
+use crate::identity::{Anchor, Identity};
 use crate::{Auth, BearerError, random};
 
 /// Longest token that is looked at, in bytes; also what common proxies let through in a header.
@@ -58,6 +58,19 @@ struct Claims {
     /// Key of the stored token from which this one came: when that is deleted, this one is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tid: Option<i64>,
+    /// Key of the binding through which this one came: when that is deleted, this one is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bid: Option<i64>,
+}
+
+impl Claims {
+    fn anchor(&self) -> Anchor {
+        match (self.tid, self.bid) {
+            (Some(token), _) => Anchor::Token(token),
+            (None, Some(binding)) => Anchor::Binding(binding),
+            (None, None) => Anchor::Account,
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,7 +109,7 @@ impl Entry {
 pub(crate) struct Verified {
     pub(crate) user_id: Option<i64>,
     pub(crate) epoch: i64,
-    pub(crate) token_id: Option<i64>,
+    pub(crate) anchor: Anchor,
     pub(crate) grants: Arc<[ScopeGrant]>,
     pub(crate) expires_at: Timestamp,
 }
@@ -154,7 +167,8 @@ impl Auth {
             access: entries(&identity.limit, grants),
             uid: user.map(|user| user.id),
             epoch: identity.source.epoch,
-            tid: identity.source.token_id,
+            tid: if let Anchor::Token(id) = identity.source.anchor { Some(id) } else { None },
+            bid: if let Anchor::Binding(id) = identity.source.anchor { Some(id) } else { None },
         };
         let key = self.0.keys.signing();
         let mut header = Header::new(Algorithm::HS256);
@@ -197,7 +211,7 @@ impl Auth {
         let verified = Arc::new(Verified {
             user_id: claims.uid,
             epoch: claims.epoch,
-            token_id: claims.tid,
+            anchor: claims.anchor(),
             grants: claims.access.into_iter().filter_map(Entry::into_grant).collect(),
             expires_at: Timestamp::from_millis(claims.exp.saturating_mul(1000)),
         });
@@ -224,16 +238,17 @@ fn entries(limit: &Limit, grants: Vec<ScopeGrant>) -> Vec<Entry> {
 }
 
 fn attenuate(limit: &Limit, grant: ScopeGrant) -> ScopeGrant {
-    let Limit::Scopes(allowed) = limit else {
+    if grant.name == ScopeGrant::CATALOG && limit.grants().is_none() {
         return grant;
-    };
-    let allowed = allowed
+    }
+    let allowed: ActionSet = grant
+        .granted
         .iter()
-        .filter(|allowed| allowed.name == grant.name)
-        .fold(ActionSet::NONE, |set, allowed| set.union(allowed.granted));
+        .filter(|action| limit.verdict(&grant.name, *action) == ScopeVerdict::Granted)
+        .collect();
     ScopeGrant {
-        granted: grant.granted.intersection(allowed),
         denied: grant.denied.union(grant.granted.difference(allowed)),
+        granted: allowed,
         name: grant.name,
     }
 }

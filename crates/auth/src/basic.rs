@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 
 use clock::Timestamp;
-use db::params;
+use db::{FromRow, Row, params};
 use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::bearer::{OUTAGE, Standing};
 use crate::flight::Flights;
 use crate::identity::{Credential, Identity, Source};
+use crate::job_token::ANY_ACCOUNT;
 use crate::secret_token::{Kind, PREFIX};
-use crate::{Auth, BearerError, SignInError, random};
+use crate::{Auth, BearerError, SignInError, provider, random};
 
 /// User name that stands for "see the token", as Python clients send it.
 const ANY_OWNER: &str = "__token__";
@@ -23,10 +25,30 @@ pub(crate) const LONGEST_SECRET: usize = 1024;
 /// A password that was right, for some time.
 #[derive(Clone, Copy)]
 pub(crate) struct Remembered {
-    user_id: i64,
-    /// Epoch of the user when it was right; with another one it may not be.
-    epoch: i64,
+    owner: PasswordOwner,
     until: Timestamp,
+}
+
+/// Whose password it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PasswordOwner {
+    pub(crate) user_id: i64,
+    /// Epoch of the user when it was right; with another one it may not be.
+    pub(crate) epoch: i64,
+    /// [`Credential::Password`], or [`Credential::ProviderPassword`] when an identity provider checked it.
+    pub(crate) credential: Credential,
+}
+
+/// A user as it is now, and whether a password alone is enough for it.
+struct PasswordStanding {
+    standing: Standing,
+    has_second_factor: bool,
+}
+
+impl FromRow for PasswordStanding {
+    fn from_row(row: &Row<'_>) -> Result<Self, db::Error> {
+        Ok(Self { standing: Standing::from_row(row)?, has_second_factor: row.get(6)? })
+    }
 }
 
 /// A password that was wrong, for a short time.
@@ -47,7 +69,7 @@ pub(crate) struct Credentials {
     key: [u8; 32],
     remembered: Cache<[u8; 32], Remembered>,
     refused: Cache<[u8; 32], Refused>,
-    flights: Flights<Result<Remembered, SignInError>>,
+    flights: Flights<Result<PasswordOwner, SignInError>>,
 }
 
 impl Credentials {
@@ -72,8 +94,9 @@ impl Credentials {
 }
 
 impl Auth {
-    /// Who signs in with this name and secret: a password, or a personal token under its owner's name or
-    /// under `__token__`. Both empty is how some clients ask anonymously.
+    /// Who signs in with this name and secret: a password, or one of our tokens under its owner's name or under
+    /// `__token__`, or the token that a platform gave to a job under the name of a service account or under `oidc`.
+    /// Both empty is how some clients ask anonymously.
     ///
     /// After failures of this account or from this address (`origin`) the answer takes longer. A password
     /// that was right a moment ago is answered at once, and so is a token: nobody guesses those.
@@ -87,44 +110,139 @@ impl Auth {
         if username.is_empty() && exposed.is_empty() {
             return Ok(Identity::anonymous());
         }
-        let is_plausible =
-            (1..=LONGEST_USERNAME).contains(&username.len()) && (1..=LONGEST_SECRET).contains(&exposed.len());
-        if !is_plausible {
+        if username.is_empty() || username.len() > LONGEST_USERNAME {
             return Err(SignInError::Wrong);
         }
         if exposed.starts_with(PREFIX) {
-            return self.identify_token_as_password(username, exposed).await;
+            return self.identify_token_as_password(username, exposed, origin).await;
+        }
+        // Whatever has this form was given by somebody else for a short time. It is never taken for a password,
+        // so it never gets to where passwords go.
+        if provider::looks_foreign(exposed) {
+            return self.identify_foreign_as_password(username, exposed).await;
+        }
+        if exposed.is_empty() || exposed.len() > LONGEST_SECRET {
+            return Err(SignInError::Wrong);
+        }
+        let fingerprint = self.0.credentials.fingerprint(username, exposed);
+        if let Some(owner) = self.recall(&fingerprint)
+            && let Some(identity) = self.identify_owner(owner).await?
+        {
+            return Ok(identity);
+        }
+        let owner = self.password_check(username, secret, origin).await?;
+        self.identify_owner(owner).await?.ok_or(SignInError::Wrong)
+    }
+
+    /// The one whose password was shown, if it is still there and still as it was when the password was right.
+    async fn identify_owner(&self, owner: PasswordOwner) -> Result<Option<Identity>, SignInError> {
+        let now: Option<PasswordStanding> = self
+            .0
+            .db
+            .opt_or_last(
+                OUTAGE,
+                "SELECT id, username, system_admin, epoch, kind, NULL, \
+                 (SELECT count(*) FROM second_factors \
+                  WHERE second_factors.user_id = users.id AND second_factors.confirmed_at IS NOT NULL) \
+                 FROM users WHERE id = $1 AND disabled_at IS NULL AND is_unconfirmed = 0",
+                params![owner.user_id],
+            )
+            .await?;
+        match now.filter(|now| now.standing.epoch == owner.epoch) {
+            Some(now) if now.has_second_factor => Err(SignInError::SecondFactor),
+            now => Ok(now.map(|now| now.standing.identity(owner.credential, Source::default()))),
+        }
+    }
+
+    /// Whose password this is, whatever else that user has to show. The answer may be as old as passwords are
+    /// remembered, so it counts only while the user's epoch is the same.
+    ///
+    /// Service accounts, disabled accounts and those that were not confirmed have no password that is right.
+    pub(crate) async fn password_check(
+        &self,
+        username: &str,
+        secret: &SecretString,
+        origin: IpAddr,
+    ) -> Result<PasswordOwner, SignInError> {
+        let exposed = secret.expose_secret();
+        // Nobody has a name with a NUL, and PostgreSQL takes no text with one.
+        let is_plausible = (1..=LONGEST_USERNAME).contains(&username.len())
+            && (1..=LONGEST_SECRET).contains(&exposed.len())
+            && !username.contains('\0');
+        if !is_plausible || provider::looks_foreign(exposed) {
+            return Err(SignInError::Wrong);
         }
         let credentials = &self.0.credentials;
         let fingerprint = credentials.fingerprint(username, exposed);
-        if let Some(remembered) = self.recall(&fingerprint) {
-            if let Some(identity) = self.identify_remembered(remembered).await? {
-                return Ok(identity);
+        if let Some(owner) = self.recall(&fingerprint) {
+            let now: Option<(i64,)> = self
+                .0
+                .db
+                .opt_or_last(
+                    OUTAGE,
+                    "SELECT epoch FROM users WHERE id = $1 AND disabled_at IS NULL AND is_unconfirmed = 0",
+                    params![owner.user_id],
+                )
+                .await?;
+            if now == Some((owner.epoch,)) {
+                return Ok(owner);
             }
             // Somebody may have remembered the new epoch meanwhile: only the old one goes.
-            credentials.remembered.remove_if(&fingerprint, |entry| entry.epoch == remembered.epoch);
+            credentials.remembered.remove_if(&fingerprint, |entry| entry.owner.epoch == owner.epoch);
         }
         if self.was_refused(&fingerprint, username).await? {
             return Err(SignInError::Wrong);
         }
         let check = || self.check_password(fingerprint, username, secret, origin);
-        let remembered = credentials.flights.share(fingerprint, check).await?;
-        self.identify_remembered(remembered).await?.ok_or(SignInError::Wrong)
+        credentials.flights.share(fingerprint, check).await
     }
 
-    async fn identify_token_as_password(&self, username: &str, token: &str) -> Result<Identity, SignInError> {
-        let identity = match self.identify_stored(token, Kind::Personal).await {
-            Ok(identity) => identity,
-            Err(BearerError::Invalid | BearerError::Expired) => return Err(SignInError::Wrong),
-            Err(BearerError::Unavailable(error)) => return Err(SignInError::Unavailable(error)),
-        };
+    async fn identify_token_as_password(
+        &self,
+        username: &str,
+        token: &str,
+        origin: IpAddr,
+    ) -> Result<Identity, SignInError> {
+        let identity = self
+            .identify_stored(token, &Kind::CREDENTIALS, Some(origin))
+            .await
+            .map_err(wrong_or_unavailable)?;
         let is_owner = identity.principal.user().is_some_and(|user| *user.name == *username);
         if is_owner || username == ANY_OWNER { Ok(identity) } else { Err(SignInError::Wrong) }
     }
 
-    fn recall(&self, fingerprint: &[u8; 32]) -> Option<Remembered> {
+    /// Who brings a token that somebody else signed, as password.
+    async fn identify_foreign_as_password(
+        &self,
+        username: &str,
+        token: &str,
+    ) -> Result<Identity, SignInError> {
+        let is_any = username == ANY_ACCOUNT || username == ANY_OWNER;
+        match self.identify_provider_token(token).await.map_err(wrong_or_unavailable)? {
+            Some(identity) => {
+                let is_owner = identity.principal.user().is_some_and(|user| *user.name == *username);
+                if is_owner || is_any { Ok(identity) } else { Err(SignInError::Wrong) }
+            }
+            None => self.identify_job(if is_any { ANY_ACCOUNT } else { username }, token).await,
+        }
+    }
+
+    fn recall(&self, fingerprint: &[u8; 32]) -> Option<PasswordOwner> {
         let remembered = self.0.credentials.remembered.get(fingerprint)?;
-        (self.0.clock.now() < remembered.until).then_some(remembered)
+        (self.0.clock.now() < remembered.until).then_some(remembered.owner)
+    }
+
+    /// Key and epoch of the one whose password could be right.
+    async fn password_epoch(&self, username: &str) -> Result<Option<(i64, i64)>, db::Error> {
+        self.0
+            .db
+            .opt_or_last(
+                OUTAGE,
+                "SELECT id, epoch FROM users WHERE username = $1 AND kind = 'person' \
+                 AND disabled_at IS NULL AND is_unconfirmed = 0",
+                params![username],
+            )
+            .await
     }
 
     /// Whether this very password was wrong a moment ago and the user is still as it was then.
@@ -134,17 +252,7 @@ impl Auth {
             self.0.credentials.refused.remove(fingerprint);
             return Ok(false);
         }
-        let now: Option<(i64, i64)> =
-            self.0.db.opt("SELECT id, epoch FROM users WHERE username = $1", params![username]).await?;
-        Ok(now == refused.user)
-    }
-
-    async fn identify_remembered(&self, remembered: Remembered) -> Result<Option<Identity>, db::Error> {
-        let Some((user, epoch)) = self.user_now(remembered.user_id, None).await? else {
-            return Ok(None);
-        };
-        let source = Source { epoch, ..Source::default() };
-        Ok((epoch == remembered.epoch).then(|| Identity::of_user(user, Credential::Password, source)))
+        Ok(self.password_epoch(username).await? == refused.user)
     }
 
     /// Compares a password with the stored hash, after its turn came. Unknown users take the same way.
@@ -154,10 +262,10 @@ impl Auth {
         username: &str,
         secret: &SecretString,
         origin: IpAddr,
-    ) -> Result<Remembered, SignInError> {
+    ) -> Result<PasswordOwner, SignInError> {
         // An earlier flight may have landed between our look at the memory and our take-off.
-        if let Some(remembered) = self.recall(&fingerprint) {
-            return Ok(remembered);
+        if let Some(owner) = self.recall(&fingerprint) {
+            return Ok(owner);
         }
         let attempt = self
             .0
@@ -166,14 +274,13 @@ impl Auth {
             .map_err(|retry_after| SignInError::Throttled { retry_after })?;
         attempt.turn().await;
         match self.compare(username, secret).await {
-            Ok(Compared { user: Some((user_id, epoch)), matches: true }) => {
+            Ok(Compared { owner: Some(owner), .. }) => {
                 attempt.succeeded();
                 let until = self.0.clock.now() + self.0.settings.credential_cache_ttl;
-                let remembered = Remembered { user_id, epoch, until };
-                self.0.credentials.remembered.insert(fingerprint, remembered);
-                Ok(remembered)
+                self.0.credentials.remembered.insert(fingerprint, Remembered { owner, until });
+                Ok(owner)
             }
-            Ok(Compared { user, .. }) => {
+            Ok(Compared { user, owner: None }) => {
                 let until = self.0.clock.now() + REFUSED_TTL;
                 self.0.credentials.refused.insert(fingerprint, Refused { user, until });
                 Err(SignInError::Wrong)
@@ -185,27 +292,51 @@ impl Auth {
         }
     }
 
-    /// Who the user is now, and whether the password is right.
+    /// Who the user is now, and whether the password is right: the one that is stored here, else one that an
+    /// identity provider knows.
     async fn compare(&self, username: &str, secret: &SecretString) -> Result<Compared, SignInError> {
         let row: Option<(i64, i64, Option<String>)> = self
             .0
             .db
-            .opt("SELECT id, epoch, password_hash FROM users WHERE username = $1", params![username])
+            .opt(
+                "SELECT id, epoch, password_hash FROM users WHERE username = $1 AND kind = 'person' \
+                 AND disabled_at IS NULL AND is_unconfirmed = 0",
+                params![username],
+            )
             .await?;
         let (user, stored) = match row {
             Some((id, epoch, stored)) => (Some((id, epoch)), stored),
             None => (None, None),
         };
+        if stored.is_none()
+            && let Some((user_id, epoch)) = self.identify_provider_password(username, secret).await?
+        {
+            let credential = Credential::ProviderPassword;
+            return Ok(Compared { user, owner: Some(PasswordOwner { user_id, epoch, credential }) });
+        }
         let matches = self.0.passwords.verify(secret, stored).await?;
-        Ok(Compared { user, matches: matches && user.is_some() })
+        let owner = user.filter(|_| matches).map(|(user_id, epoch)| PasswordOwner {
+            user_id,
+            epoch,
+            credential: Credential::Password,
+        });
+        Ok(Compared { user, owner })
     }
 }
 
 /// How a comparison ended.
 struct Compared {
-    /// Key and epoch of the user, when there is one.
+    /// Key and epoch of the user whose password could be right, when there is one.
     user: Option<(i64, i64)>,
-    matches: bool,
+    /// Whose password it is, when it is right.
+    owner: Option<PasswordOwner>,
+}
+
+fn wrong_or_unavailable(error: BearerError) -> SignInError {
+    match error {
+        BearerError::Invalid | BearerError::Expired => SignInError::Wrong,
+        BearerError::Unavailable(error) => SignInError::Unavailable(error),
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,33 @@ pub enum OpenError {
         "password cost is not usable ({0}), set memory to at least 8 KiB a lane and passes to at least 1"
     )]
     PasswordCost(argon2::Error),
+    /// A sealing key is not one.
+    #[error(
+        "{name} is not usable: expected the base64 of 32 random bytes, as `larder config new-key` prints"
+    )]
+    SealingKey {
+        /// Name of the setting.
+        name: &'static str,
+    },
+    /// Sign-up is limited to addresses that nobody could check.
+    #[error(
+        "sign-up is open to some e-mail domains only and no mail can be sent to check an address, set mail.url or remove auth.sign_up_domains"
+    )]
+    SignUpWithoutMail,
+    /// The mail server's address or the sender is not usable.
+    #[error("mail settings are not usable: {0}")]
+    Mail(String),
+    /// The settings of an identity provider are not usable.
+    #[error("identity provider {name:?} is not usable: {reason}")]
+    Provider {
+        /// Name of the provider.
+        name: String,
+        /// What was expected.
+        reason: &'static str,
+    },
+    /// The client for outgoing requests could not be made.
+    #[error("outgoing connections cannot be prepared, check the certificate authorities of the system")]
+    Egress(#[source] reqwest::Error),
     /// Keys could not be loaded.
     #[error("signing keys could not be loaded")]
     Unavailable(#[from] Unavailable),
@@ -39,6 +66,10 @@ pub enum SignInError {
     /// No such user, or not its password, or not a token of it: never says which.
     #[error("user name or password is wrong, check both or sign in with a personal token")]
     Wrong,
+    /// The password is right and not enough: the account has a second factor, which this way of signing in
+    /// cannot ask for.
+    #[error("this account has a second factor, sign in with a personal token instead of the password")]
+    SecondFactor,
     /// Too many failures for this account or from this address. The credentials were not looked at.
     #[error("too many failed attempts, try again in {} seconds", retry_after.as_secs().max(1))]
     Throttled {
@@ -85,6 +116,34 @@ pub enum AccountError {
     /// Without this user nobody could run the instance.
     #[error("the last system admin cannot be deleted, make another user system admin first")]
     LastAdmin,
+    /// The present password, which has to be shown again, is not this one.
+    #[error("the present password is wrong, check it and try again")]
+    WrongPassword,
+    /// A code of the second factor is wrong, or was used before.
+    #[error("the code is wrong or was used already, wait for the next one or use a recovery code")]
+    WrongCode,
+    /// There is no sign-in that waits for this, or it took too long.
+    #[error("you are not signed in, or signing in took too long, begin again with user name and password")]
+    SignInOver,
+    /// A link that was sent is not known, was used, has expired, or was sent to an address that is not the
+    /// account's any more.
+    #[error("the link is not valid any more, ask for a new one")]
+    WrongLink,
+    /// Too many attempts. The credentials were not looked at.
+    #[error("too many attempts, try again in {} seconds", retry_after.as_secs().max(1))]
+    Throttled {
+        /// Time after which an attempt is taken up.
+        retry_after: Duration,
+    },
+    /// Nobody may sign up, or not with this address, or not without an invitation.
+    #[error("{0}")]
+    SignUpClosed(&'static str),
+    /// The account has a second factor already.
+    #[error("the account has a second factor already, switch it off first")]
+    SecondFactorOn,
+    /// It needs a setting that this registry does not have.
+    #[error("{0}")]
+    NotConfigured(&'static str),
     /// The database failed.
     #[error("accounts are not available")]
     Unavailable(#[source] Unavailable),
@@ -104,6 +163,16 @@ macro_rules! unavailable_into {
             }
         }
     )+};
+}
+
+impl From<SignInError> for AccountError {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Wrong | SignInError::SecondFactor => Self::WrongPassword,
+            SignInError::Throttled { retry_after } => Self::Throttled { retry_after },
+            SignInError::Unavailable(error) => Self::Unavailable(error),
+        }
+    }
 }
 
 unavailable_into!(SignInError, BearerError, AccountError);

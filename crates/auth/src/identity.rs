@@ -1,8 +1,6 @@
 //! What credentials stand for.
 
-use std::sync::Arc;
-
-use access::{Action, Principal, ScopeGrant, ScopeVerdict, UserPrincipal};
+use access::{Action, Limit, Principal, ScopeVerdict, UserPrincipal};
 use clock::Timestamp;
 
 /// Who is calling, how that is known, and what the credentials are limited to.
@@ -17,15 +15,6 @@ pub struct Identity {
     pub(crate) source: Source,
 }
 
-/// What credentials allow at most.
-#[derive(Clone, Debug)]
-pub enum Limit {
-    /// Everything that the principal may.
-    Unlimited,
-    /// Only what the token says about each repository.
-    Scopes(Arc<[ScopeGrant]>),
-}
-
 /// Kinds of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Credential {
@@ -35,6 +24,18 @@ pub enum Credential {
     Password,
     /// A personal token.
     PersonalToken,
+    /// A token of a service account.
+    ServiceToken,
+    /// A short-lived token that was given for the token of a job.
+    JobToken,
+    /// The token that a trusted issuer gave to a job, presented as it is.
+    JobAssertion,
+    /// A user name and a password that an identity provider checked.
+    ProviderPassword,
+    /// An access token that an identity provider issued.
+    ProviderToken,
+    /// A browser's session.
+    Session,
     /// An access token that this registry issued.
     AccessToken,
     /// A refresh token; good for getting access tokens and nothing else.
@@ -46,10 +47,22 @@ pub enum Credential {
 pub(crate) struct Source {
     /// Epoch of the user when it was identified.
     pub epoch: i64,
-    /// Row of the stored token that was presented, or from which the access token came.
-    pub token_id: Option<i64>,
+    /// The row that was presented, or from which the access token came.
+    pub anchor: Anchor,
     /// When the presented credentials end, if they do.
     pub expires_at: Option<Timestamp>,
+}
+
+/// The row that credentials stand on beside their account: without it they are over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Anchor {
+    /// None: the account alone.
+    #[default]
+    Account,
+    /// A stored token.
+    Token(i64),
+    /// A binding that trusts an issuer's jobs.
+    Binding(i64),
 }
 
 impl Identity {
@@ -57,21 +70,23 @@ impl Identity {
     pub fn anonymous() -> Self {
         Self {
             principal: Principal::Anonymous,
-            limit: Limit::Unlimited,
+            limit: Limit::NONE,
             credential: Credential::None,
             source: Source::default(),
         }
     }
 
     pub(crate) fn of_user(user: UserPrincipal, credential: Credential, source: Source) -> Self {
-        Self { principal: Principal::User(user), limit: Limit::Unlimited, credential, source }
+        Self { principal: Principal::User(user), limit: Limit::NONE, credential, source }
+    }
+
+    /// The same, good for no more than this.
+    pub(crate) fn limited(self, limit: Limit) -> Self {
+        Self { limit, ..self }
     }
 
     /// What the credentials say about an action on a repository, whatever the principal may.
     pub fn evaluate(&self, repository: &str, action: Action) -> ScopeVerdict {
-        match &self.limit {
-            Limit::Unlimited => ScopeVerdict::Granted,
-            Limit::Scopes(grants) => access::scope::evaluate(grants, repository, action),
-        }
+        self.limit.verdict(repository, action)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! They lie in the database, so that any replica verifies what another issued. Only this registry reads its
 //! access tokens, so a shared secret is enough (HS256, RFC 7518 §3.2) and costs a tenth of a signature.
+//! They are sealed with a key that the database does not hold: who reads the database signs nothing with it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use parking_lot::RwLock;
 use secrecy::zeroize::Zeroizing;
 
 use crate::random;
+use crate::seal::{Purpose, Sealer};
 
 /// Age at which the newest key is followed by another.
 const ROTATE_AFTER: Duration = Duration::from_hours(30 * 24);
@@ -44,6 +46,7 @@ struct Ring {
 pub(crate) struct KeyRing {
     db: Db,
     clock: Clock,
+    sealer: Arc<Sealer>,
     /// How long a key is needed after it was retired.
     retirement: Duration,
     ring: RwLock<Ring>,
@@ -52,16 +55,21 @@ pub(crate) struct KeyRing {
 }
 
 impl KeyRing {
-    pub(crate) async fn open(db: Db, clock: Clock, token_ttl: Duration) -> Result<Self, db::Error> {
+    pub(crate) async fn open(
+        db: Db,
+        clock: Clock,
+        sealer: Arc<Sealer>,
+        token_ttl: Duration,
+    ) -> Result<Self, db::Error> {
         let retirement = token_ttl + REPLICAS_LEARN_WITHIN;
-        write_rotation(&db, clock.now(), retirement).await?;
-        let ring = RwLock::new(read(&db, retirement).await?);
-        Ok(Self { db, clock, retirement, ring, reloaded_at: tokio::sync::Mutex::default() })
+        write_rotation(&db, &sealer, clock.now(), retirement).await?;
+        let ring = RwLock::new(read(&db, &sealer, retirement).await?);
+        Ok(Self { db, clock, sealer, retirement, ring, reloaded_at: tokio::sync::Mutex::default() })
     }
 
     /// Makes a new key if it is time, removes dead ones, and takes up the present set.
     pub(crate) async fn rotate(&self) -> Result<(), db::Error> {
-        write_rotation(&self.db, self.clock.now(), self.retirement).await?;
+        write_rotation(&self.db, &self.sealer, self.clock.now(), self.retirement).await?;
         self.reload().await
     }
 
@@ -99,13 +107,13 @@ impl KeyRing {
     }
 
     async fn reload(&self) -> Result<(), db::Error> {
-        let ring = read(&self.db, self.retirement).await?;
+        let ring = read(&self.db, &self.sealer, self.retirement).await?;
         *self.ring.write() = ring;
         Ok(())
     }
 }
 
-async fn read(db: &Db, retirement: Duration) -> Result<Ring, db::Error> {
+async fn read(db: &Db, sealer: &Sealer, retirement: Duration) -> Result<Ring, db::Error> {
     // Rotation keeps the table at two or three rows; the limit only says so.
     let rows: Vec<(String, Vec<u8>, Option<i64>)> = db
         .all("SELECT kid, secret, retired_at FROM signing_keys ORDER BY created_at DESC LIMIT 64", params![])
@@ -113,7 +121,7 @@ async fn read(db: &Db, retirement: Duration) -> Result<Ring, db::Error> {
     let mut signing = None;
     let mut by_id = HashMap::new();
     for (id, secret, retired_at) in rows {
-        let secret = Zeroizing::new(secret);
+        let Some(secret) = sealer.open(Purpose::SigningKey, &id, &secret) else { continue };
         let key = Arc::new(SigningKey {
             id: id.clone(),
             encoding: EncodingKey::from_secret(&secret),
@@ -128,20 +136,37 @@ async fn read(db: &Db, retirement: Duration) -> Result<Ring, db::Error> {
     Ok(Ring { signing: signing.ok_or(db::Error::NoRow)?, by_id })
 }
 
-async fn write_rotation(db: &Db, now: Timestamp, retirement: Duration) -> Result<(), db::Error> {
+async fn write_rotation(
+    db: &Db,
+    sealer: &Arc<Sealer>,
+    now: Timestamp,
+    retirement: Duration,
+) -> Result<(), db::Error> {
     let id = uuid::Uuid::from_bytes(random::bytes()).simple().to_string();
     let secret = Zeroizing::new(random::bytes::<KEY_LENGTH>());
+    let blob = sealer.seal(Purpose::SigningKey, &id, secret.as_slice());
+    let sealer = Arc::clone(sealer);
     db.write(Durability::Durable, move |tx| {
         Box::pin(async move {
             tx.lock(Lock::Identity, 0).await?;
-            let newest: Option<(i64,)> = tx
+            let newest: Option<(String, Vec<u8>, i64)> = tx
                 .opt(
-                    "SELECT created_at FROM signing_keys WHERE retired_at IS NULL \
+                    "SELECT kid, secret, created_at FROM signing_keys WHERE retired_at IS NULL \
                      ORDER BY created_at DESC LIMIT 1",
                     params![],
                 )
                 .await?;
-            let due = newest.is_none_or(|(made,)| now.since(Timestamp::from_millis(made)) >= ROTATE_AFTER);
+            let due = newest.is_none_or(|(id, secret, made)| {
+                // Sealed with a key that is gone, or never: nobody can sign with it, so another takes its place.
+                let is_lost = sealer.open(Purpose::SigningKey, &id, &secret).is_none();
+                if is_lost {
+                    tracing::warn!(
+                        kid = id,
+                        "a signing key cannot be opened with the sealing key, making a new one"
+                    );
+                }
+                is_lost || now.since(Timestamp::from_millis(made)) >= ROTATE_AFTER
+            });
             if due {
                 tx.exec(
                     "UPDATE signing_keys SET retired_at = $1 WHERE retired_at IS NULL",
@@ -150,7 +175,7 @@ async fn write_rotation(db: &Db, now: Timestamp, retirement: Duration) -> Result
                 .await?;
                 tx.exec(
                     "INSERT INTO signing_keys (kid, secret, created_at) VALUES ($1, $2, $3)",
-                    params![id, secret.as_slice(), now.as_millis()],
+                    params![id, blob, now.as_millis()],
                 )
                 .await?;
             }
@@ -168,11 +193,23 @@ async fn write_rotation(db: &Db, now: Timestamp, retirement: Duration) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::sealing_key;
 
     const TTL: Duration = Duration::from_mins(5);
 
     async fn open(db: &Db, clock: &Clock) -> KeyRing {
-        KeyRing::open(db.clone(), clock.clone(), TTL).await.unwrap()
+        open_sealed(db, clock, &sealer(7)).await
+    }
+
+    async fn open_sealed(db: &Db, clock: &Clock, sealer: &Arc<Sealer>) -> KeyRing {
+        KeyRing::open(db.clone(), clock.clone(), Arc::clone(sealer), TTL).await.unwrap()
+    }
+
+    fn sealer(first: u8) -> Arc<Sealer> {
+        Arc::new(
+            Sealer::new(&crate::Settings { sealing_key: Some(sealing_key(first)), ..Default::default() })
+                .unwrap(),
+        )
     }
 
     #[tokio::test]
@@ -204,6 +241,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_are_sealed_and_those_of_a_lost_sealing_key_are_replaced() {
+        let (db, _folder) = db::testing::temporary().await;
+        let clock = Clock::manual(Timestamp::from_millis(1_000_000));
+        let lost = open(&db, &clock).await.signing().id.clone();
+        let ring = open_sealed(&db, &clock, &sealer(8)).await;
+        assert_ne!(ring.signing().id, lost);
+        assert!(ring.verifying(&lost).await.unwrap().is_none());
+        // The same again finds its own.
+        assert_eq!(open_sealed(&db, &clock, &sealer(8)).await.signing().id, ring.signing().id);
+        let rows: Vec<(Vec<u8>,)> = db.all("SELECT secret FROM signing_keys", params![]).await.unwrap();
+        assert!(rows.iter().all(|(secret,)| secret.len() > KEY_LENGTH + 16));
+    }
+
+    #[tokio::test]
+    async fn a_key_swapped_into_another_row_does_not_verify() {
+        let (db, _folder) = db::testing::temporary().await;
+        let clock = Clock::manual(Timestamp::from_millis(1_000_000));
+        let ring = open(&db, &clock).await;
+        let swapped: Result<(), db::Error> = db
+            .write(Durability::Relaxed, |tx| {
+                Box::pin(async move {
+                    tx.exec(
+                        "INSERT INTO signing_keys (kid, secret, created_at) \
+                         SELECT 'swapped', secret, created_at FROM signing_keys",
+                        params![],
+                    )
+                    .await
+                    .map(|_| ())
+                })
+            })
+            .await;
+        swapped.unwrap();
+        assert!(ring.verifying("swapped").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
     async fn a_key_of_another_replica_is_found_at_most_once_a_second() {
         let (db, _folder) = db::testing::temporary().await;
         let clock = Clock::manual(Timestamp::from_millis(1_000_000));
@@ -217,7 +290,11 @@ mod tests {
             Box::pin(async move {
                 tx.exec(
                     "INSERT INTO signing_keys (kid, secret, created_at) VALUES ($1, $2, $3)",
-                    params!["later", vec![7_u8; KEY_LENGTH], 2_000_000_i64],
+                    params![
+                        "later",
+                        sealer(7).seal(Purpose::SigningKey, "later", &[7; KEY_LENGTH]),
+                        2_000_000_i64
+                    ],
                 )
                 .await
                 .map(|_| ())

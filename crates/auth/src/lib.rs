@@ -12,21 +12,42 @@
 //! * `basic`, `bearer`: from credentials to identity.
 //! * `access_token`, `keys`: the signed tokens and the keys behind them.
 //! * `users`, `tokens`: the rows, and what may be in them.
-//! * `password`, `throttle`, `flight`: what a password check costs, and how often one may try.
+//! * `password`, `throttle`, `flight`, `gate`: what a password check costs, and how often one may try.
+//! * `sessions`, `sign_in`, `second_factor`, `totp`: browsers.
+//! * `sign_up`, `mail_codes`, `mail`, `password_change`: what people do about their own account.
+//! * `service_accounts`, `bindings`, `job_token`, `exchange`: machines.
+//! * `provider`, `identities`: people who sign in elsewhere, and tokens that somebody else signed.
+//! * `seal`: secrets at rest that have to be read again.
 
 mod access_token;
 mod basic;
 mod bearer;
+mod bindings;
 mod error;
+mod exchange;
 mod flight;
+mod gate;
+mod identities;
 mod identity;
+mod job_token;
 mod keys;
+mod mail;
+mod mail_codes;
 mod password;
+mod password_change;
+mod provider;
 mod random;
+mod seal;
+mod second_factor;
 mod secret_token;
+mod service_accounts;
+mod sessions;
 mod settings;
+mod sign_in;
+mod sign_up;
 mod throttle;
 mod tokens;
+mod totp;
 mod users;
 
 #[cfg(test)]
@@ -40,10 +61,24 @@ use db::Db;
 use quick_cache::sync::Cache;
 
 pub use access_token::IssuedToken;
+pub use bindings::{BindingTrial, BindingView, ClaimMatch, ClaimRule, NewBinding};
 pub use error::{AccountError, BearerError, OpenError, SignInError, Unavailable};
-pub use identity::{Credential, Identity, Limit};
-pub use settings::{FailureDelays, PasswordCost, Settings};
-pub use tokens::TokenView;
+pub use exchange::IssuedJobToken;
+pub use gate::{Allowance, Gate};
+pub use identities::IdentityView;
+pub use identity::{Credential, Identity};
+pub use job_token::JobTokenError;
+pub use provider::{
+    AudienceClaim, Callback, ClientAuthentication, Endpoints, Finished, PasswordGrant, ProviderAccessTokens,
+    ProviderError, ProviderSettings, ProviderView, SigningAlgorithm, Started, UnknownAlgorithm,
+};
+pub use second_factor::{NewSecondFactor, SecondFactorView};
+pub use service_accounts::ServiceAccountView;
+pub use sessions::{BrowserInfo, SessionFound, SessionView};
+pub use settings::{FailureDelays, MailSettings, PasswordCost, SessionLife, Settings, SignUp};
+pub use sign_in::{Proof, SignedIn};
+pub use sign_up::SignedUp;
+pub use tokens::{NewToken, TokenView};
 pub use users::{NewUser, UserView};
 
 /// How many verified passwords, verified tokens and noted token uses are remembered, each.
@@ -64,12 +99,23 @@ struct Inner {
     credentials: basic::Credentials,
     throttle: Arc<throttle::Throttle>,
     noted_uses: Cache<i64, clock::Timestamp>,
+    jobs: job_token::Jobs,
+    sealer: Arc<seal::Sealer>,
+    gates: gate::Gates,
+    mailer: Option<mail::Mailer>,
+    providers: provider::Providers,
+    noted_sessions: Cache<i64, clock::Timestamp>,
 }
 
 impl Auth {
     /// Makes ready to identify: loads the signing keys, creating or rotating them if due.
     pub async fn open(db: Db, clock: Clock, settings: Settings) -> Result<Self, OpenError> {
-        let keys = keys::KeyRing::open(db.clone(), clock.clone(), settings.access_token_ttl).await?;
+        sign_up::check(&settings)?;
+        let sealer = Arc::new(seal::Sealer::new(&settings)?);
+        let mailer = settings.mail.as_ref().map(mail::Mailer::new).transpose()?;
+        let providers = provider::Providers::new(&settings, clock.clone())?;
+        let token_ttl = settings.access_token_ttl;
+        let keys = keys::KeyRing::open(db.clone(), clock.clone(), Arc::clone(&sealer), token_ttl).await?;
         let passwords = password::Passwords::new(&settings.password_cost, settings.hashing_permits).await?;
         Ok(Self(Arc::new(Inner {
             keys,
@@ -79,6 +125,12 @@ impl Auth {
             credentials: basic::Credentials::new(REMEMBERED),
             throttle: Arc::new(throttle::Throttle::new(settings.failure_delays.clone())),
             noted_uses: Cache::new(REMEMBERED),
+            jobs: job_token::Jobs::new(REMEMBERED),
+            sealer,
+            gates: gate::Gates::new(),
+            mailer,
+            providers,
+            noted_sessions: Cache::new(REMEMBERED),
             db,
             clock,
             settings,
@@ -88,6 +140,11 @@ impl Auth {
     /// What the registry calls itself in a challenge's `service` and in the tokens that it issues.
     pub fn service(&self) -> &str {
         &self.0.settings.service
+    }
+
+    /// What time it is for everything that expires here.
+    pub fn now(&self) -> clock::Timestamp {
+        self.0.clock.now()
     }
 
     /// Makes a new signing key when the newest is older than 30 days, removes those that nothing valid can

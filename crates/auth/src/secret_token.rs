@@ -5,6 +5,7 @@
 //! one expression: `lrd_[a-z]{3}_[0-9A-Za-z]{49}`. Only letters, digits and underscores: a double click
 //! selects all of it.
 
+use access::AccountKind;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -22,16 +23,35 @@ const CHECKSUM_LENGTH: usize = 6;
 pub(crate) enum Kind {
     /// Made by a user, for scripts and clients.
     Personal,
+    /// Made by an administrator for a service account.
+    Service,
+    /// Given for the token of a job, for as long as the job may take.
+    Job,
     /// Given to a client at sign-in, to get access tokens with.
     Refresh,
 }
 
 impl Kind {
+    /// Every kind.
+    pub(crate) const ALL: [Self; 4] = [Self::Personal, Self::Service, Self::Job, Self::Refresh];
+    /// The kinds that are credentials: a refresh token is good for getting access tokens and nothing else.
+    pub(crate) const CREDENTIALS: [Self; 3] = [Self::Personal, Self::Service, Self::Job];
+
     /// As it is written in the token and in the database.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Personal => "pat",
+            Self::Service => "sat",
+            Self::Job => "cit",
             Self::Refresh => "idt",
+        }
+    }
+
+    /// Whose tokens are of this kind.
+    pub(crate) const fn account(self) -> AccountKind {
+        match self {
+            Self::Personal | Self::Refresh => AccountKind::Person,
+            Self::Service | Self::Job => AccountKind::Service,
         }
     }
 }
@@ -48,7 +68,7 @@ pub(crate) fn generate(kind: Kind) -> SecretString {
 pub(crate) fn parse(token: &str) -> Option<Kind> {
     let rest = token.strip_prefix(PREFIX)?;
     let (kind, secret) = rest.split_once('_')?;
-    let kind = [Kind::Personal, Kind::Refresh].into_iter().find(|known| known.as_str() == kind)?;
+    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
     let well_formed = secret.len() == RANDOM_LENGTH + CHECKSUM_LENGTH
         && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !well_formed {
@@ -82,7 +102,7 @@ fn checksum(text: &str) -> String {
 }
 
 /// 256 bits as base62, most significant digit first: 62^43 is just above 2^256.
-fn random_text(bytes: &[u8; 32]) -> String {
+pub(crate) fn random_text(bytes: &[u8; 32]) -> String {
     let mut number = *bytes;
     let mut digits = [ALPHABET[0]; RANDOM_LENGTH];
     for digit in digits.iter_mut().rev() {
@@ -105,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_new_token_has_the_form_and_is_recognized() {
-        for kind in [Kind::Personal, Kind::Refresh] {
+        for kind in Kind::ALL {
             let token = generate(kind);
             let text = token.expose_secret();
             assert_eq!(text.len(), 57);
@@ -149,7 +169,7 @@ mod tests {
         }
 
         #[test]
-        fn near_tokens_are_survived(text in "lrd_(pat|idt|xyz)_.{40,50}") {
+        fn near_tokens_are_survived(text in "lrd_(pat|sat|cit|idt|xyz)_.{40,50}") {
             prop_assert_eq!(parse(&text), None);
         }
     }

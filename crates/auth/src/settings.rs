@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
+use crate::ProviderSettings;
+
 /// Settings of [`Auth`](crate::Auth).
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -20,6 +24,28 @@ pub struct Settings {
     pub hashing_permits: usize,
     /// How sign-in slows down after failures.
     pub failure_delays: FailureDelays,
+    /// Key that secrets at rest are sealed with: the base64 of 32 random bytes. Without one a key is made that
+    /// lasts until the program ends, and second factors cannot be set up.
+    pub sealing_key: Option<SecretString>,
+    /// Earlier sealing keys, which still open what was sealed with them.
+    pub sealing_keys_before: Vec<SecretString>,
+    /// How long browsers stay signed in.
+    pub sessions: SessionLife,
+    /// Who may make an account.
+    pub sign_up: SignUp,
+    /// Domains of addresses that may sign up without an invitation; empty for any. Needs mail.
+    pub sign_up_domains: Vec<String>,
+    /// How mail is sent; none when it is not.
+    pub mail: Option<MailSettings>,
+    /// Identity providers that people sign in with.
+    pub providers: Vec<ProviderSettings>,
+    /// Origins such as `https://kubernetes.default.svc` of issuers in the operator's own network: they may have
+    /// private addresses and speak plain HTTP. Those of the providers count among them for themselves.
+    pub internal_issuers: Vec<String>,
+    /// How often the keys of an issuer are fetched again because a token names one that is not known.
+    pub issuer_refresh_interval: Duration,
+    /// How long an issuer may take to answer.
+    pub egress_timeout: Duration,
 }
 
 impl Default for Settings {
@@ -32,8 +58,58 @@ impl Default for Settings {
             password_cost: PasswordCost::default(),
             hashing_permits: 2,
             failure_delays: FailureDelays::default(),
+            sealing_key: None,
+            sealing_keys_before: Vec::new(),
+            sessions: SessionLife::default(),
+            sign_up: SignUp::Closed,
+            sign_up_domains: Vec::new(),
+            mail: None,
+            providers: Vec::new(),
+            internal_issuers: Vec::new(),
+            issuer_refresh_interval: Duration::from_mins(1),
+            egress_timeout: Duration::from_secs(5),
         }
     }
+}
+
+/// How long browsers stay signed in.
+#[derive(Clone, Debug)]
+pub struct SessionLife {
+    /// Without any request for this long, a session is over.
+    pub idle: Duration,
+    /// After this long it is over in any case.
+    pub longest: Duration,
+}
+
+impl Default for SessionLife {
+    fn default() -> Self {
+        Self { idle: Duration::from_hours(12), longest: Duration::from_hours(7 * 24) }
+    }
+}
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignUp {
+    /// Nobody: administrators make accounts, and identity providers where there are any.
+    #[default]
+    Closed,
+    /// Who brings an invitation.
+    Invited,
+    /// Anybody, or whoever gets mail in certain domains.
+    Open,
+}
+
+/// How mail is sent.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// `smtps://user:password@host:port` for TLS from the first byte, `smtp://…` for STARTTLS, which only a
+    /// server on this machine may do without.
+    pub url: SecretString,
+    /// The sender: `larder@example.org`, or `Larder <larder@example.org>`.
+    pub from: String,
+    /// What links in mails begin with, such as `https://registry.example.org`. Never taken from a request:
+    /// that could be made up.
+    pub public_url: String,
 }
 
 /// Cost of one argon2id hash (RFC 9106).

@@ -183,7 +183,7 @@ impl Drop for Attempt {
 }
 
 /// What counts as one address: of IPv6 the 64 bits that are given to one customer at the least.
-fn group(address: IpAddr) -> IpAddr {
+pub(crate) fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),

@@ -1,10 +1,13 @@
-//! Stored tokens: personal ones that users make, and refresh tokens that clients get.
+//! Stored tokens: those that people make for themselves, those of service accounts, those that are given for a
+//! job's token, and the refresh tokens that clients get.
 
 use std::fmt;
 use std::time::Duration;
 
+use access::limit::MAXIMUM_TOKEN_SCOPES;
+use access::{Limit, TokenScope};
 use clock::Timestamp;
-use db::{Durability, Lock, Transaction, params};
+use db::{Durability, FromRow, Lock, Row, Transaction, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::identity::{Credential, Identity};
@@ -14,16 +17,31 @@ use crate::{AccountError, Auth, Unavailable, random};
 
 /// Characters of a token's name at the most.
 const LONGEST_NAME: usize = 100;
-/// Personal tokens of one user at the most.
-const MOST_PERSONAL: i64 = 500;
+/// Tokens of one kind that one account has at the most, for the kinds that somebody makes on purpose.
+const MOST_MADE: i64 = 500;
 /// Refresh tokens of one user at the most; a client that signs in over and over pushes out the oldest.
 const MOST_REFRESH: i64 = 100;
+/// Life of a service account's token when nobody said how long.
+const SERVICE_TTL: Duration = Duration::from_hours(90 * 24);
+/// How long an old token may stay good beside the one that takes its place.
+const LONGEST_OVERLAP: Duration = Duration::from_hours(30 * 24);
 /// How long an expired token stays in the list, so that its owner sees why something stopped.
 const EXPIRED_STAY: Duration = Duration::from_hours(7 * 24);
 /// How many expired tokens one round removes.
 const REMOVE_AT_ONCE: i64 = 500;
 
-/// A personal token as it may be shown; the token itself is shown once, when it is made.
+/// A token to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewToken {
+    /// What its owner recognizes it by: 1 to 100 characters on one line.
+    pub name: String,
+    /// What it is good for; everything that its owner may when none.
+    pub scopes: Option<Vec<TokenScope>>,
+    /// When it ends. Without it a person's token has no end, and a service account's ends after 90 days.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A token as it may be shown; the token itself is shown once, when it is made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenView {
     /// Name of the token in paths. Later tokens have greater ones.
@@ -32,12 +50,18 @@ pub struct TokenView {
     pub name: String,
     /// Beginning and end of the token, to recognize it by.
     pub hint: String,
+    /// What it is good for; everything that its owner may when none.
+    pub scopes: Option<Vec<TokenScope>>,
+    /// User name of the one who made it.
+    pub created_by: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends, if it does.
     pub expires_at: Option<Timestamp>,
     /// When it was last used, to about ten minutes; none when never.
     pub last_used_at: Option<Timestamp>,
+    /// The address from which it was last used, as exact as the time.
+    pub last_used_from: Option<String>,
 }
 
 impl fmt::Debug for TokenView {
@@ -51,69 +75,149 @@ impl fmt::Debug for TokenView {
     }
 }
 
-type Row = (String, String, String, i64, Option<i64>, Option<i64>);
-
-fn view((id, name, hint, created_at, expires_at, last_used_at): Row) -> TokenView {
-    TokenView {
-        id,
-        name,
-        hint,
-        created_at: Timestamp::from_millis(created_at),
-        expires_at: expires_at.map(Timestamp::from_millis),
-        last_used_at: last_used_at.map(Timestamp::from_millis),
+/// `public_id, name, hint, scopes, created_by, created_at, expires_at, last_used_at, last_used_from`.
+impl FromRow for TokenView {
+    fn from_row(row: &Row<'_>) -> Result<Self, db::Error> {
+        Ok(Self {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            hint: row.get(2)?,
+            scopes: scopes_read(row, 3)?,
+            created_by: row.get(4)?,
+            created_at: Timestamp::from_millis(row.get(5)?),
+            expires_at: row.get::<Option<i64>>(6)?.map(Timestamp::from_millis),
+            last_used_at: row.get::<Option<i64>>(7)?.map(Timestamp::from_millis),
+            last_used_from: row.get(8)?,
+        })
     }
 }
 
+/// What a new row needs beside the secret.
+#[derive(Clone)]
+pub(crate) struct TokenRow {
+    pub(crate) kind: Kind,
+    pub(crate) user_id: i64,
+    pub(crate) name: String,
+    pub(crate) scopes: Option<Vec<TokenScope>>,
+    pub(crate) created_by: String,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) binding_id: Option<i64>,
+    /// How many of the kind an account may have.
+    pub(crate) most: i64,
+}
+
 impl Auth {
-    /// Makes a personal token. The secret is returned this once and stored only as a hash.
+    /// Makes a token for a person. The secret is returned this once and stored only as a hash.
+    ///
+    /// `maker` is who asks: no token is stronger than the credentials that made it, nor outlives them.
     ///
     /// [`AccountError::Invalid`] when the name is empty or longer than 100 characters, the end is not in the
-    /// future, or the user has 500 tokens; [`AccountError::NotFound`] when there is no such user.
+    /// future, the scopes are none or too many or more than the maker's credentials allow, or the account has 500
+    /// tokens; [`AccountError::NotFound`] when there is no such person.
     pub async fn token_create(
         &self,
+        maker: &Identity,
         user_id: i64,
-        name: &str,
-        expires_at: Option<Timestamp>,
+        new: NewToken,
     ) -> Result<(TokenView, SecretString), AccountError> {
-        check_name(name)?;
-        let now = self.0.clock.now();
-        if expires_at.is_some_and(|end| end <= now) {
+        self.token_make(Kind::Personal, maker, user_id, new).await
+    }
+
+    /// Makes a token for a service account, as [`Auth::token_create`] does for a person.
+    pub async fn service_token_create(
+        &self,
+        maker: &Identity,
+        account_id: i64,
+        new: NewToken,
+    ) -> Result<(TokenView, SecretString), AccountError> {
+        let expires_at = new.expires_at.unwrap_or(self.0.clock.now() + SERVICE_TTL);
+        let new = NewToken { expires_at: Some(expires_at), ..new };
+        self.token_make(Kind::Service, maker, account_id, new).await
+    }
+
+    async fn token_make(
+        &self,
+        kind: Kind,
+        maker: &Identity,
+        user_id: i64,
+        new: NewToken,
+    ) -> Result<(TokenView, SecretString), AccountError> {
+        check_name(&new.name)?;
+        let makers_end = match maker.credential {
+            // Who proved to be there may make what stays when the browser is closed.
+            Credential::Password | Credential::ProviderPassword | Credential::Session => None,
+            _ => maker.source.expires_at,
+        };
+        let expires_at = match (new.expires_at, makers_end) {
+            (Some(end), Some(makers_end)) => Some(end.min(makers_end)),
+            (end, makers_end) => end.or(makers_end),
+        };
+        if expires_at.is_some_and(|end| end <= self.0.clock.now()) {
             return Err(AccountError::Invalid {
                 field: "expires_at",
                 reason: "expected a time in the future",
             });
         }
-        self.token_insert(Kind::Personal, user_id, name, expires_at, MOST_PERSONAL).await
+        check_scopes(new.scopes.as_deref())?;
+        check_strength(&maker.limit, new.scopes.as_deref())?;
+        let row = TokenRow {
+            kind,
+            user_id,
+            name: new.name,
+            scopes: new.scopes,
+            created_by: maker.principal.user().map(|user| user.name.to_string()).unwrap_or_default(),
+            expires_at,
+            binding_id: None,
+            most: MOST_MADE,
+        };
+        self.token_insert(row).await
     }
 
-    /// A page of a user's personal tokens, oldest first, beginning after the one named `after`; at most
-    /// `limit`, which is held between 1 and 1000.
+    /// A page of a person's tokens, oldest first, beginning after the one named `after`; at most `limit`, which
+    /// is held between 1 and 1000.
     pub async fn token_list(
         &self,
         user_id: i64,
         after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<TokenView>, Unavailable> {
-        let rows: Vec<Row> = self
+        self.tokens_of(Kind::Personal, user_id, after, limit).await
+    }
+
+    /// A page of a service account's own tokens, as [`Auth::token_list`] gives a person's. The tokens that were
+    /// given for tokens of jobs are not among them: they end by themselves.
+    pub async fn service_token_list(
+        &self,
+        account_id: i64,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<TokenView>, Unavailable> {
+        self.tokens_of(Kind::Service, account_id, after, limit).await
+    }
+
+    async fn tokens_of(
+        &self,
+        kind: Kind,
+        user_id: i64,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<TokenView>, Unavailable> {
+        let found = self
             .0
             .db
             .all(
-                "SELECT public_id, name, hint, created_at, expires_at, last_used_at FROM tokens \
+                "SELECT public_id, name, hint, scopes, created_by, created_at, expires_at, last_used_at, \
+                 last_used_from FROM tokens \
                  WHERE user_id = $1 AND kind = $2 AND public_id > $3 ORDER BY public_id LIMIT $4",
-                params![
-                    user_id,
-                    Kind::Personal.as_str(),
-                    after.unwrap_or_default(),
-                    limit.clamp(1, LONGEST_PAGE)
-                ],
+                params![user_id, kind.as_str(), after.unwrap_or_default(), limit.clamp(1, LONGEST_PAGE)],
             )
             .await?;
-        Ok(rows.into_iter().map(view).collect())
+        Ok(found)
     }
 
-    /// Deletes a personal token of this user. It and what was issued for it are over at once.
+    /// Deletes a token of this account. It and what was issued for it are over at once.
     ///
-    /// [`AccountError::NotFound`] also when the token is another user's.
+    /// [`AccountError::NotFound`] also when the token is another account's.
     pub async fn token_delete(&self, user_id: i64, id: &str) -> Result<(), AccountError> {
         let id = id.to_owned();
         self.0
@@ -123,11 +227,59 @@ impl Auth {
                     tx.lock(Lock::Identity, 0).await?;
                     let deleted = tx
                         .exec(
-                            "DELETE FROM tokens WHERE public_id = $1 AND user_id = $2 AND kind = $3",
-                            params![id, user_id, Kind::Personal.as_str()],
+                            "DELETE FROM tokens WHERE public_id = $1 AND user_id = $2 AND kind IN ($3, $4)",
+                            params![id, user_id, Kind::Personal.as_str(), Kind::Service.as_str()],
                         )
                         .await?;
                     if deleted == 0 { Err(AccountError::NotFound) } else { Ok(()) }
+                })
+            })
+            .await
+    }
+
+    /// Makes a token that takes the place of another one: the same name, scopes and length of life, a new secret.
+    /// The old one stays good for `overlap`, 30 days at the most, and never longer than it would have been.
+    ///
+    /// [`AccountError::NotFound`] when the account has no such token or its time is over,
+    /// [`AccountError::Invalid`] when it has too many.
+    pub async fn token_rotate(
+        &self,
+        user_id: i64,
+        id: &str,
+        overlap: Duration,
+    ) -> Result<(TokenView, SecretString), AccountError> {
+        let id = id.to_owned();
+        let now = self.0.clock.now();
+        let old_ends_at = now + overlap.min(LONGEST_OVERLAP);
+        self.0
+            .db
+            .write(Durability::Durable, move |tx| {
+                Box::pin(async move {
+                    tx.lock(Lock::Identity, 0).await?;
+                    let (old, kind) = rotated_in(tx, user_id, &id, now).await?;
+                    if old_ends_at > now {
+                        let ends_at = old.expires_at.map_or(old_ends_at, |end| end.min(old_ends_at));
+                        tx.exec(
+                            "UPDATE tokens SET expires_at = $1 WHERE public_id = $2",
+                            params![ends_at.as_millis(), &id],
+                        )
+                        .await?;
+                    } else {
+                        // Gone rather than at its end: with the row go the access tokens that came from it.
+                        tx.exec("DELETE FROM tokens WHERE public_id = $1", params![&id]).await?;
+                    }
+                    let row = TokenRow {
+                        kind,
+                        user_id,
+                        name: old.name,
+                        scopes: old.scopes,
+                        created_by: old.created_by,
+                        expires_at: old.expires_at.map(|end| now + end.since(old.created_at)),
+                        binding_id: None,
+                        // One place more: a full list must not keep anybody from replacing what leaked.
+                        most: MOST_MADE + 1,
+                    };
+                    token_insert_in(tx, row, now).await
                 })
             })
             .await
@@ -141,15 +293,24 @@ impl Auth {
         identity: &Identity,
         client: &str,
     ) -> Result<Option<SecretString>, AccountError> {
-        let (Some(user_id), Credential::Password) = (identity.principal.user_id(), identity.credential)
+        let (Some(user_id), Credential::Password | Credential::ProviderPassword) =
+            (identity.principal.user_id(), identity.credential)
         else {
             return Ok(None);
         };
         let name: String =
             client.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect();
-        let expires_at = self.0.clock.now() + self.0.settings.refresh_token_ttl;
-        let (_, token) =
-            self.token_insert(Kind::Refresh, user_id, &name, Some(expires_at), MOST_REFRESH).await?;
+        let row = TokenRow {
+            kind: Kind::Refresh,
+            user_id,
+            name,
+            scopes: None,
+            created_by: String::new(),
+            expires_at: Some(self.0.clock.now() + self.0.settings.refresh_token_ttl),
+            binding_id: None,
+            most: MOST_REFRESH,
+        };
+        let (_, token) = self.token_insert(row).await?;
         Ok(Some(token))
     }
 
@@ -175,65 +336,114 @@ impl Auth {
         Ok(removed?)
     }
 
-    async fn token_insert(
-        &self,
-        kind: Kind,
-        user_id: i64,
-        name: &str,
-        expires_at: Option<Timestamp>,
-        most: i64,
-    ) -> Result<(TokenView, SecretString), AccountError> {
-        let token = secret_token::generate(kind);
-        let secret_hash = secret_token::hash(token.expose_secret());
-        let created_at = self.0.clock.now();
-        let view = TokenView {
-            id: public_id(created_at),
-            name: name.to_owned(),
-            hint: secret_token::hint(&token),
-            created_at,
-            expires_at,
-            last_used_at: None,
-        };
-        let row = view.clone();
+    async fn token_insert(&self, row: TokenRow) -> Result<(TokenView, SecretString), AccountError> {
+        let now = self.0.clock.now();
         self.0
             .db
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
                     tx.lock(Lock::Identity, 0).await?;
-                    let user: Option<(i64,)> =
-                        tx.opt("SELECT id FROM users WHERE id = $1 FOR KEY SHARE", params![user_id]).await?;
-                    if user.is_none() {
-                        return Err(AccountError::NotFound);
-                    }
-                    make_room(tx, kind, user_id, most).await?;
-                    tx.exec(
-                        "INSERT INTO tokens \
-                             (public_id, user_id, kind, name, secret_hash, hint, created_at, expires_at) \
-                             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                        params![
-                            row.id,
-                            user_id,
-                            kind.as_str(),
-                            row.name,
-                            secret_hash,
-                            row.hint,
-                            row.created_at.as_millis(),
-                            row.expires_at.map(Timestamp::as_millis)
-                        ],
-                    )
-                    .await?;
-                    Ok(())
+                    token_insert_in(tx, row, now).await
                 })
             })
-            .await?;
-        Ok((view, token))
+            .await
     }
+}
+
+/// The token that is to be replaced, held until the end of the transaction: of two who rotate at the same time the
+/// second one finds what the first one left.
+async fn rotated_in(
+    tx: &mut Transaction,
+    user_id: i64,
+    id: &str,
+    now: Timestamp,
+) -> Result<(TokenView, Kind), AccountError> {
+    for kind in [Kind::Personal, Kind::Service] {
+        let found: Option<TokenView> = tx
+            .opt(
+                "SELECT public_id, name, hint, scopes, created_by, created_at, expires_at, last_used_at, \
+                 last_used_from FROM tokens \
+                 WHERE public_id = $1 AND user_id = $2 AND kind = $3 FOR UPDATE",
+                params![id, user_id, kind.as_str()],
+            )
+            .await?;
+        if let Some(found) = found.filter(|found| found.expires_at.is_none_or(|end| end > now)) {
+            return Ok((found, kind));
+        }
+    }
+    Err(AccountError::NotFound)
+}
+
+/// Writes a new token, whose secret is returned this once.
+pub(crate) async fn token_insert_in(
+    tx: &mut Transaction,
+    row: TokenRow,
+    now: Timestamp,
+) -> Result<(TokenView, SecretString), AccountError> {
+    let TokenRow { kind, user_id, name, scopes, created_by, expires_at, binding_id, most } = row;
+    // Nobody gives a person a machine's token or the other way round, whatever key was handed in.
+    let account: Option<(i64,)> = tx
+        .opt(
+            "SELECT id FROM users WHERE id = $1 AND kind = $2 AND disabled_at IS NULL FOR KEY SHARE",
+            params![user_id, kind.account().as_str()],
+        )
+        .await?;
+    if account.is_none() {
+        return Err(AccountError::NotFound);
+    }
+    make_room(tx, kind, user_id, most).await?;
+    let token = secret_token::generate(kind);
+    let view = TokenView {
+        id: public_id(now),
+        name,
+        hint: secret_token::hint(&token),
+        scopes,
+        created_by,
+        created_at: now,
+        expires_at,
+        last_used_at: None,
+        last_used_from: None,
+    };
+    tx.exec(
+        "INSERT INTO tokens (public_id, user_id, kind, name, secret_hash, hint, scopes, created_by, \
+         binding_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        params![
+            &view.id,
+            user_id,
+            kind.as_str(),
+            &view.name,
+            secret_token::hash(token.expose_secret()),
+            &view.hint,
+            view.scopes.as_deref().map(scopes_text),
+            &view.created_by,
+            binding_id,
+            now.as_millis(),
+            expires_at.map(Timestamp::as_millis)
+        ],
+    )
+    .await?;
+    Ok((view, token))
+}
+
+/// Scopes as they are stored.
+pub(crate) fn scopes_text(scopes: &[TokenScope]) -> String {
+    serde_json::to_string(scopes).expect("patterns and words have a JSON form")
+}
+
+/// Scopes as they were stored. Only this program writes them: anything else is a damaged row, which must not pass for
+/// a right.
+pub(crate) fn scopes_read(row: &Row<'_>, index: usize) -> Result<Option<Vec<TokenScope>>, db::Error> {
+    let text: Option<String> = row.get(index)?;
+    let scopes = text.map(|text| serde_json::from_str(&text)).transpose();
+    scopes.map_err(|_| db::Error::UnexpectedType { index })
 }
 
 /// Keeps the number of one user's tokens bounded.
 async fn make_room(tx: &mut Transaction, kind: Kind, user_id: i64, most: i64) -> Result<(), AccountError> {
     match kind {
-        Kind::Personal => {
+        // Who gives out tokens of jobs in any number lets them run out in any number.
+        Kind::Job => {}
+        Kind::Personal | Kind::Service => {
             let (present,): (i64,) = tx
                 .one(
                     "SELECT count(*) FROM tokens WHERE user_id = $1 AND kind = $2",
@@ -243,7 +453,7 @@ async fn make_room(tx: &mut Transaction, kind: Kind, user_id: i64, most: i64) ->
             if present >= most {
                 return Err(AccountError::Invalid {
                     field: "tokens",
-                    reason: "a user has at most 500 personal tokens, delete one first",
+                    reason: "an account has at most 500 tokens, delete one first",
                 });
             }
         }
@@ -259,7 +469,7 @@ async fn make_room(tx: &mut Transaction, kind: Kind, user_id: i64, most: i64) ->
     Ok(())
 }
 
-fn check_name(name: &str) -> Result<(), AccountError> {
+pub(crate) fn check_name(name: &str) -> Result<(), AccountError> {
     let is_acceptable = !name.trim().is_empty()
         && name.chars().count() <= LONGEST_NAME
         && !name.chars().any(char::is_control);
@@ -270,8 +480,37 @@ fn check_name(name: &str) -> Result<(), AccountError> {
     }
 }
 
+/// Whether these scopes can be given: none at all would be a token that is good for nothing.
+pub(crate) fn check_scopes(scopes: Option<&[TokenScope]>) -> Result<(), AccountError> {
+    let Some(scopes) = scopes else { return Ok(()) };
+    let is_acceptable = (1..=MAXIMUM_TOKEN_SCOPES).contains(&scopes.len())
+        && scopes.iter().all(|scope| !scope.actions.is_empty());
+    if is_acceptable {
+        Ok(())
+    } else {
+        let reason = "expected 1 to 32 scopes, each with at least one action";
+        Err(AccountError::Invalid { field: "scopes", reason })
+    }
+}
+
+/// Whether everything in these scopes is allowed by the credentials of the one who gives them.
+pub(crate) fn check_strength(limit: &Limit, scopes: Option<&[TokenScope]>) -> Result<(), AccountError> {
+    let is_weaker = match (limit.scopes(), scopes) {
+        _ if limit.grants().is_some() => false,
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(held), Some(given)) => given.iter().all(|scope| held.iter().any(|other| other.includes(scope))),
+    };
+    if is_weaker {
+        Ok(())
+    } else {
+        let reason = "a token cannot be stronger than the credentials that make it, sign in with a password";
+        Err(AccountError::Invalid { field: "scopes", reason })
+    }
+}
+
 /// A name that nobody guesses and that sorts by time (UUID version 7, RFC 9562 §5.7).
-fn public_id(now: Timestamp) -> String {
+pub(crate) fn public_id(now: Timestamp) -> String {
     let millis = u64::try_from(now.as_millis()).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &random::bytes()).into_uuid().to_string()
 }

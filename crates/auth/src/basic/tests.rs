@@ -5,7 +5,7 @@ use access::Principal;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::testing::{HERE, PASSWORD, setup};
-use crate::{Credential, Limit, SignInError};
+use crate::{Credential, SignInError};
 
 #[tokio::test]
 async fn a_password_signs_in_its_user() {
@@ -14,7 +14,7 @@ async fn a_password_signs_in_its_user() {
     let identity = setup.sign_in("alice", PASSWORD).await.unwrap();
     assert_eq!(identity.principal.user_id(), Some(user.id));
     assert_eq!(identity.credential, Credential::Password);
-    assert!(matches!(identity.limit, Limit::Unlimited));
+    assert!(identity.limit.is_none());
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_personal_token_works_as_password_of_its_owner() {
     let setup = setup().await;
     let user = setup.user("alice").await;
     setup.user("bob").await;
-    let (view, token) = setup.auth.token_create(user.id, "laptop", None).await.unwrap();
+    let (view, token) = setup.token(user.id, "laptop", None).await.unwrap();
     for username in ["alice", "__token__"] {
         let identity = setup.sign_in(username, token.expose_secret()).await.unwrap();
         assert_eq!(identity.principal.user_id(), Some(user.id));
@@ -184,7 +184,7 @@ async fn guesses_in_parallel_are_refused_and_a_remembered_password_is_not() {
 async fn secrets_do_not_show() {
     let setup = setup().await;
     let user = setup.user("alice").await;
-    let (view, token) = setup.auth.token_create(user.id, "laptop", None).await.unwrap();
+    let (view, token) = setup.token(user.id, "laptop", None).await.unwrap();
     let identity = setup.sign_in("alice", PASSWORD).await.unwrap();
     let issued = setup.auth.access_token(&identity, vec![]);
     let shown = format!(
@@ -216,4 +216,60 @@ async fn a_password_that_was_wrong_is_right_as_soon_as_it_is_set() {
     assert!(setup.sign_in("bob", PASSWORD).await.is_err());
     setup.user("bob").await;
     assert!(setup.sign_in("bob", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
+async fn disabled_and_unconfirmed_accounts_have_no_right_password() {
+    for change in [
+        "UPDATE users SET disabled_at = 1 WHERE username = 'alice'",
+        "UPDATE users SET is_unconfirmed = 1 WHERE username = 'alice'",
+    ] {
+        let setup = setup().await;
+        setup.user("alice").await;
+        assert!(setup.sign_in("alice", PASSWORD).await.is_ok());
+        setup.change(change).await;
+        assert!(matches!(setup.sign_in("alice", PASSWORD).await, Err(SignInError::Wrong)));
+        assert!(matches!(setup.sign_in("alice", "wrong password").await, Err(SignInError::Wrong)));
+        assert!(matches!(
+            setup.auth.password_check("alice", &PASSWORD.into(), HERE).await,
+            Err(SignInError::Wrong)
+        ));
+        setup
+            .change("UPDATE users SET disabled_at = NULL, is_unconfirmed = 0 WHERE username = 'alice'")
+            .await;
+        assert!(setup.sign_in("alice", PASSWORD).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_second_factor_is_told_only_to_who_knows_the_password() {
+    let setup = setup().await;
+    let alice = setup.user("alice").await;
+    assert!(setup.sign_in("alice", PASSWORD).await.is_ok());
+    setup.change("INSERT INTO second_factors (user_id, secret, created_at) SELECT id, x'00', 0 FROM users WHERE username = 'alice'").await;
+    assert!(setup.sign_in("alice", PASSWORD).await.is_ok(), "it was not confirmed yet");
+    setup.change("UPDATE second_factors SET confirmed_at = 1 WHERE user_id > 0").await;
+    for _ in 0..3 {
+        assert!(matches!(setup.sign_in("alice", PASSWORD).await, Err(SignInError::SecondFactor)));
+    }
+    assert!(matches!(setup.sign_in("alice", "wrong password").await, Err(SignInError::Wrong)));
+    assert_eq!(setup.auth.password_verifications(), 2);
+    let owner = setup.auth.password_check("alice", &PASSWORD.into(), HERE).await.unwrap();
+    assert_eq!(owner.user_id, alice.id);
+    let (_, token) = setup.token(alice.id, "laptop", None).await.unwrap();
+    assert!(setup.sign_in("alice", token.expose_secret()).await.is_ok(), "a token needs no second factor");
+}
+
+#[tokio::test]
+async fn what_has_the_form_of_a_job_token_is_never_tried_as_a_password() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    let token = format!("eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.{}.{}", "e30", "c2ln");
+    for username in ["alice", "oidc", "nobody"] {
+        assert!(matches!(setup.sign_in(username, &token).await, Err(SignInError::Wrong)));
+        let long = token.replace("e30", &"A".repeat(9000));
+        assert!(matches!(setup.sign_in(username, &long).await, Err(SignInError::Wrong)));
+    }
+    assert!(setup.auth.password_check("alice", &token.into(), HERE).await.is_err());
+    assert_eq!(setup.auth.password_verifications(), 0);
 }

@@ -4,7 +4,7 @@ use db::params;
 use secrecy::ExposeSecret;
 
 use crate::testing::{PASSWORD, Setup, setup};
-use crate::{BearerError, Credential, Limit};
+use crate::{BearerError, Credential};
 
 async fn last_used_at(setup: &Setup) -> Option<i64> {
     let (at,): (Option<i64>,) =
@@ -27,33 +27,33 @@ async fn last_used_becomes(setup: &Setup, expected: i64) {
 async fn a_personal_token_is_its_owner_without_limit() {
     let setup = setup().await;
     let user = setup.user("alice").await;
-    let (_, token) = setup.auth.token_create(user.id, "laptop", None).await.unwrap();
-    let identity = setup.auth.identify_bearer(token.expose_secret()).await.unwrap();
+    let (_, token) = setup.token(user.id, "laptop", None).await.unwrap();
+    let identity = setup.bearer(token.expose_secret()).await.unwrap();
     assert_eq!(identity.principal.user_id(), Some(user.id));
     assert_eq!(identity.credential, Credential::PersonalToken);
-    assert!(matches!(identity.limit, Limit::Unlimited));
+    assert!(identity.limit.is_none());
 }
 
 #[tokio::test]
 async fn a_token_ends_when_it_is_deleted_or_its_time_is_over() {
     let setup = setup().await;
     let user = setup.user("alice").await;
-    let (view, token) = setup.auth.token_create(user.id, "laptop", None).await.unwrap();
+    let (view, token) = setup.token(user.id, "laptop", None).await.unwrap();
     setup.auth.token_delete(user.id, &view.id).await.unwrap();
-    assert!(matches!(setup.auth.identify_bearer(token.expose_secret()).await, Err(BearerError::Invalid)));
+    assert!(matches!(setup.bearer(token.expose_secret()).await, Err(BearerError::Invalid)));
 
     let end = setup.clock.now() + Duration::from_hours(1);
-    let (_, token) = setup.auth.token_create(user.id, "laptop", Some(end)).await.unwrap();
-    assert!(setup.auth.identify_bearer(token.expose_secret()).await.is_ok());
+    let (_, token) = setup.token(user.id, "laptop", Some(end)).await.unwrap();
+    assert!(setup.bearer(token.expose_secret()).await.is_ok());
     setup.clock.advance(Duration::from_hours(1));
-    assert!(matches!(setup.auth.identify_bearer(token.expose_secret()).await, Err(BearerError::Expired)));
+    assert!(matches!(setup.bearer(token.expose_secret()).await, Err(BearerError::Expired)));
 }
 
 #[tokio::test]
 async fn a_well_formed_token_that_nobody_issued_is_invalid() {
     let setup = setup().await;
     let invented = crate::secret_token::generate(crate::secret_token::Kind::Personal);
-    assert!(matches!(setup.auth.identify_bearer(invented.expose_secret()).await, Err(BearerError::Invalid)));
+    assert!(matches!(setup.bearer(invented.expose_secret()).await, Err(BearerError::Invalid)));
 }
 
 #[tokio::test]
@@ -85,21 +85,21 @@ async fn a_refresh_token_ends_after_ninety_days() {
 async fn the_last_use_is_written_every_ten_minutes_at_most() {
     let setup = setup().await;
     let user = setup.user("alice").await;
-    let (_, token) = setup.auth.token_create(user.id, "laptop", None).await.unwrap();
+    let (_, token) = setup.token(user.id, "laptop", None).await.unwrap();
     assert_eq!(last_used_at(&setup).await, None);
     let first = setup.clock.now().as_millis();
-    setup.auth.identify_bearer(token.expose_secret()).await.unwrap();
+    setup.bearer(token.expose_secret()).await.unwrap();
     last_used_becomes(&setup, first).await;
 
     let commits = setup.db.commits();
     setup.clock.advance(Duration::from_mins(9));
     for _ in 0..5 {
-        setup.auth.identify_bearer(token.expose_secret()).await.unwrap();
+        setup.bearer(token.expose_secret()).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(setup.db.commits(), commits, "using a token writes nothing");
 
     setup.clock.advance(Duration::from_mins(1));
-    setup.auth.identify_bearer(token.expose_secret()).await.unwrap();
+    setup.bearer(token.expose_secret()).await.unwrap();
     last_used_becomes(&setup, first + 600_000).await;
 }

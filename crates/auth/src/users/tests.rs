@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{PASSWORD, new_user, setup};
+use crate::SignInError;
+use crate::testing::{PASSWORD, browser, new_user, setup};
 
 fn field(error: AccountError) -> &'static str {
     match error {
@@ -94,6 +95,73 @@ async fn a_password_is_set_for_one_user() {
     setup.sign_in("bob", PASSWORD).await.unwrap();
     let answer = setup.auth.password_set("nobody", &"another long password".into()).await;
     assert!(matches!(answer, Err(AccountError::NotFound)));
+}
+
+#[tokio::test]
+async fn the_last_enabled_system_admin_stays_enabled_and_admin() {
+    let setup = setup().await;
+    let admin = |name: &str| NewUser { system_admin: true, ..new_user(name) };
+    setup.auth.user_create(admin("root")).await.unwrap();
+    assert!(matches!(setup.auth.user_disable("root").await, Err(AccountError::LastAdmin)));
+    assert!(matches!(setup.auth.user_set_admin("root", false).await, Err(AccountError::LastAdmin)));
+    setup.user("alice").await;
+    assert!(setup.auth.user_set_admin("alice", true).await.unwrap().system_admin);
+    assert!(setup.auth.user_disable("root").await.unwrap().is_disabled);
+    // A disabled one runs nothing.
+    assert!(matches!(setup.auth.user_delete("alice").await, Err(AccountError::LastAdmin)));
+    setup.auth.user_delete("root").await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_of_a_disabled_user_stops_and_what_was_made_comes_back() {
+    let setup = setup().await;
+    let alice = setup.user("alice").await;
+    let (_, token) = setup.auth.session_open(alice.id, None, browser()).await.map(|(s, v)| (v, s)).unwrap();
+    let cookie = token.expose_secret().to_owned();
+    setup.sign_in("alice", PASSWORD).await.unwrap();
+    assert!(setup.auth.session_find(&cookie).await.unwrap().is_some());
+    setup.auth.user_disable("alice").await.unwrap();
+    assert!(setup.auth.session_find(&cookie).await.unwrap().is_none());
+    assert!(matches!(setup.sign_in("alice", PASSWORD).await, Err(SignInError::Wrong)));
+    let answer = setup.auth.sign_in("alice", &PASSWORD.into(), browser()).await;
+    assert!(matches!(answer, Err(SignInError::Wrong)));
+    assert!(matches!(setup.auth.session_open(alice.id, None, browser()).await, Err(AccountError::NotFound)));
+    assert!(setup.auth.user_get("alice").await.unwrap().is_disabled);
+    setup.auth.user_enable("alice").await.unwrap();
+    setup.sign_in("alice", PASSWORD).await.unwrap();
+    assert!(setup.auth.session_find(&cookie).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn machines_are_not_among_people() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    let made: Result<(), db::Error> = setup
+        .db
+        .write(Durability::Relaxed, |tx| {
+            Box::pin(async move {
+                tx.exec(
+                    "INSERT INTO users (username, email, kind, created_at) VALUES ('acme+ci', '', 'service', 1)",
+                    params![],
+                )
+                .await
+                .map(|_| ())
+            })
+        })
+        .await;
+    made.unwrap();
+    assert_eq!(setup.auth.user_list(None, 10).await.unwrap().len(), 1);
+    let machine = setup.auth.user_get("acme+ci").await.unwrap();
+    assert_eq!(machine.kind, AccountKind::Service);
+    assert!(matches!(setup.auth.user_delete("acme+ci").await, Err(AccountError::NotFound)));
+    assert!(matches!(setup.auth.user_disable("acme+ci").await, Err(AccountError::NotFound)));
+    assert!(matches!(setup.auth.user_set_admin("acme+ci", true).await, Err(AccountError::NotFound)));
+    let password = "another long password".into();
+    assert!(matches!(setup.auth.password_set("acme+ci", &password).await, Err(AccountError::NotFound)));
+    assert!(matches!(
+        setup.auth.session_open(machine.id, None, browser()).await,
+        Err(AccountError::NotFound)
+    ));
 }
 
 proptest! {
