@@ -1,11 +1,15 @@
 //! The list of repositories over all registries that a caller may pull from.
 
+use access::Action;
+
 use crate::error::Error;
 use crate::grant::Caller;
 use crate::{Registry, store};
 
 /// Repositories in one page when the client asks for no fewer, and at most.
 const PAGE: usize = 1000;
+/// Names of repositories that are looked at for one page.
+const NAMES_LOOKED_AT: usize = 20 * PAGE;
 /// Registries looked at in one step.
 const REGISTRIES: u32 = 100;
 
@@ -25,7 +29,7 @@ pub(crate) fn before_nul(last: &str) -> &str {
 }
 
 impl Registry {
-    /// Up to `limit` repositories after `last` that the caller may pull from.
+    /// Up to `limit` repositories after `last` that the caller may pull from and that its credentials are good for.
     pub async fn catalog(
         &self,
         caller: &Caller,
@@ -43,17 +47,38 @@ impl Registry {
             Some((slash, _)) => last[..=slash].to_owned(),
             None => last.to_owned(),
         };
+        // Credentials that are good for little may have to pass over much: a page that took too long ends early.
+        let mut names_left = NAMES_LOOKED_AT;
         loop {
             let registries = self.registries_visible(caller, &from).await?;
             let Some((_, furthest)) = registries.last().cloned() else { break };
             for (id, path) in &registries {
-                let after = last.strip_prefix(path.as_str()).unwrap_or_default();
-                let wanted = u32::try_from(limit + 1 - found.len()).unwrap_or(u32::MAX);
-                let names = store::repositories::repositories_list(self.db(), *id, after, wanted).await?;
-                found.extend(names.into_iter().map(|(name,)| format!("{path}{name}")));
-                if found.len() > limit {
-                    found.truncate(limit);
-                    return Ok(CatalogPage { next: found.last().cloned(), repositories: found });
+                if !caller.limit.enters_registry(path.trim_end_matches('/'), Action::Pull) {
+                    continue;
+                }
+                let mut after = last.strip_prefix(path.as_str()).unwrap_or_default().to_owned();
+                loop {
+                    let wanted = u32::try_from(limit + 1 - found.len()).unwrap_or(u32::MAX);
+                    let names =
+                        store::repositories::repositories_list(self.db(), *id, &after, wanted).await?;
+                    let is_last = names.len() < wanted as usize;
+                    if let Some((name,)) = names.last() {
+                        after.clone_from(name);
+                    }
+                    names_left = names_left.saturating_sub(names.len());
+                    let full_names = names.into_iter().map(|(name,)| format!("{path}{name}"));
+                    found.extend(full_names.filter(|name| caller.limit.reaches(name, Action::Pull)));
+                    if found.len() > limit {
+                        found.truncate(limit);
+                        return Ok(CatalogPage { next: found.last().cloned(), repositories: found });
+                    }
+                    if is_last {
+                        break;
+                    }
+                    if names_left == 0 {
+                        let next = Some(format!("{path}{after}"));
+                        return Ok(CatalogPage { repositories: found, next });
+                    }
                 }
             }
             // Behind the furthest path in byte order and before every other. PostgreSQL's texts hold no NUL.
@@ -78,13 +103,4 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::before_nul;
-
-    #[test]
-    fn a_list_goes_on_where_a_text_is_cut_off() {
-        assert_eq!(before_nul("a/b\0c"), "a/b");
-        assert_eq!(before_nul("a/b"), "a/b");
-        assert_eq!(before_nul("\0"), "");
-    }
-}
+mod tests;

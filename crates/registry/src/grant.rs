@@ -1,11 +1,9 @@
 //! From a name to a capability: the one place where a caller's rights are asked.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
-use access::scope::evaluate;
 use access::{
-    Action, Facts, ManagementAction, Operation, Principal, Role, ScopeGrant, ScopeVerdict, Visibility, decide,
+    Action, Facts, Limit, ManagementAction, Operation, Principal, Role, ScopeVerdict, Visibility, decide,
 };
 use oci::{OrganizationName, RegistryName, RepositoryName};
 
@@ -18,15 +16,15 @@ use crate::{Registry, store};
 pub struct Caller {
     /// Who is asking.
     pub principal: Principal,
-    /// What the credential was cut down to; `None` when it is good for everything that its owner may do.
-    pub limit: Option<Arc<[ScopeGrant]>>,
+    /// What the credentials were cut down to.
+    pub limit: Limit,
 }
 
 impl Caller {
     /// Whoever runs a command on the server itself: the data folder is in their hands, so organizations
     /// are. No request can be this caller.
     pub fn operator() -> Self {
-        Self { principal: Principal::Operator, limit: None }
+        Self { principal: Principal::Operator, limit: Limit::NONE }
     }
 
     /// The name that the record keeps for what this caller does.
@@ -141,6 +139,7 @@ pub struct Organization {
 #[derive(Clone, Debug)]
 pub struct RegistryPlace {
     pub(crate) id: i64,
+    pub(crate) organization_id: i64,
     pub(crate) organization: OrganizationName,
     pub(crate) name: RegistryName,
 }
@@ -177,6 +176,40 @@ impl<R: Right<Resource = Repository>> Granted<R> {
     }
 }
 
+impl<R: Right<Resource = Packages>> Granted<R> {
+    /// Whether anybody may read the packages.
+    pub fn is_public(&self) -> bool {
+        self.resource.public
+    }
+
+    /// Fails when the credentials are not good for one project.
+    pub(crate) fn check_project(&self, project: &python::NormalizedName) -> Result<(), Error> {
+        let Operation::Content(action) = R::OPERATION else { return Ok(()) };
+        let name = format!("{}/{}/{project}", self.resource.organization, self.resource.registry);
+        if self.caller.limit.reaches(&name, action) {
+            return Ok(());
+        }
+        Err(limited::<R>(name).into())
+    }
+
+    /// Fails when the credentials are not good for all projects: a list of all names them all.
+    pub(crate) fn check_all_projects(&self) -> Result<(), Error> {
+        let Operation::Content(action) = R::OPERATION else { return Ok(()) };
+        let registry = format!("{}/{}", self.resource.organization, self.resource.registry);
+        if self.caller.limit.covers_registry(&registry, action) {
+            return Ok(());
+        }
+        Err(limited::<R>(format!("all of {registry}")).into())
+    }
+}
+
+impl<R: Right<Resource = Organization>> Granted<R> {
+    /// The organization's row, for what is kept beside it: the accounts that machines use.
+    pub fn organization_id(&self) -> i64 {
+        self.resource.id
+    }
+}
+
 /// Why a caller was turned away, and with it how much the answer may tell.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -194,6 +227,15 @@ pub enum Refusal {
         /// Who asked.
         who: String,
         /// What was asked.
+        verb: &'static str,
+    },
+    /// The credentials are limited to something else. It says nothing of what exists: whoever holds them can read
+    /// their limits.
+    #[error("this token is not good for {verb} {what}; use one whose scopes name it")]
+    Limited {
+        /// What was named, as it was named.
+        what: String,
+        /// What was asked: "pulling from", and the like.
         verb: &'static str,
     },
     /// The caller may see it but not do this.
@@ -220,10 +262,13 @@ impl Registry {
         let Operation::Content(action) = R::OPERATION else {
             unreachable!("a right over a repository is a right over content")
         };
-        match caller.limit.as_deref().map(|grants| evaluate(grants, name.as_str(), action)) {
-            None | Some(ScopeVerdict::Granted) => {}
-            Some(ScopeVerdict::Silent) => return Err(Refusal::Unasked.into()),
-            Some(ScopeVerdict::Denied) => return Err(refuse::<R>(caller, name.as_str(), found.facts).into()),
+        if !caller.limit.reaches(name.as_str(), action) {
+            return Err(limited::<R>(name.to_string()).into());
+        }
+        match caller.limit.verdict(name.as_str(), action) {
+            ScopeVerdict::Granted => {}
+            ScopeVerdict::Silent => return Err(Refusal::Unasked.into()),
+            ScopeVerdict::Denied => return Err(refuse::<R>(caller, name.as_str(), found.facts).into()),
         }
         // Without credentials every answer is the same question for some, whatever exists.
         if caller.principal.is_anonymous() && caller.limit.is_none() {
@@ -275,8 +320,9 @@ impl Registry {
     where
         R: Right<Resource = Packages>,
     {
-        let found = store::resolve::packages_resolve(self.db(), organization, name, caller.user_id()).await?;
         let path = format!("{organization}/{name}");
+        check_limit::<R>(caller, &path)?;
+        let found = store::resolve::packages_resolve(self.db(), organization, name, caller.user_id()).await?;
         if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
             if caller.principal.is_anonymous() {
                 return Err(Refusal::Unasked.into());
@@ -284,7 +330,7 @@ impl Registry {
             return Err(refuse::<R>(caller, &path, found.facts).into());
         }
         // A token that was cut down to repositories says nothing about an index of all of them.
-        if caller.limit.is_some() {
+        if caller.limit.grants().is_some() {
             return Err(Refusal::Unasked.into());
         }
         let Some(registry_id) = found.registry_id else {
@@ -314,6 +360,7 @@ impl Registry {
     where
         R: Right<Resource = Organization>,
     {
+        check_limit::<R>(caller, name.as_str())?;
         let found = store::resolve::organization_resolve(self.db(), name, caller.user_id()).await?;
         // Being a system admin must not tell whether it exists any sooner than the row does.
         match (decide(&caller.principal, R::OPERATION, &found.facts).is_allowed(), found.id) {
@@ -342,17 +389,20 @@ impl Registry {
     where
         R: Right<Resource = RegistryPlace>,
     {
-        let found = store::resolve::registry_resolve(self.db(), organization, name, caller.user_id()).await?;
         let path = format!("{organization}/{name}");
-        if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
-            let readable =
-                decide(&caller.principal, ManagementAction::RegistryRead, &found.facts).is_allowed();
+        check_limit::<R>(caller, &path)?;
+        let found = store::resolve::registry_resolve(self.db(), organization, name, caller.user_id()).await?;
+        let facts = found.as_ref().map(|found| found.facts).unwrap_or_default();
+        if !decide(&caller.principal, R::OPERATION, &facts).is_allowed() {
+            let readable = decide(&caller.principal, ManagementAction::RegistryRead, &facts).is_allowed();
             return Err(refuse_seen::<R>(caller, &path, readable).into());
         }
-        let Some(id) = found.registry_id else {
+        let known = found.and_then(|found| Some((found.registry_id?, found.organization_id)));
+        let Some((id, organization_id)) = known else {
             return Err(registry_missing(organization.as_str(), name.as_str()));
         };
-        let place = RegistryPlace { id, organization: organization.clone(), name: name.clone() };
+        let place =
+            RegistryPlace { id, organization_id, organization: organization.clone(), name: name.clone() };
         Ok(Granted::new(place, caller))
     }
 }
@@ -386,6 +436,26 @@ pub(crate) fn quarantined(project: &str, reason: &str) -> Error {
     )
 }
 
+/// Whether credentials are good for anything of a kind in a place. What scopes name is content, so they are good
+/// for content alone.
+fn check_limit<R: Right>(caller: &Caller, place: &str) -> Result<(), Refusal> {
+    let is_good = match R::OPERATION {
+        Operation::Content(action) => caller.limit.enters_registry(place, action),
+        Operation::Management(_) | Operation::Instance(_) => caller.limit.scopes().is_none(),
+    };
+    if is_good { Ok(()) } else { Err(limited::<R>(place.to_owned())) }
+}
+
+fn limited<R: Right>(what: String) -> Refusal {
+    let verb = match R::OPERATION {
+        Operation::Content(Action::Pull) => "pulling from",
+        Operation::Content(Action::Push) => "pushing to",
+        Operation::Content(Action::Delete) => "deleting from",
+        Operation::Management(_) | Operation::Instance(_) => "managing",
+    };
+    Refusal::Limited { what, verb }
+}
+
 fn refuse<R: Right>(caller: &Caller, what: &str, facts: Facts) -> Refusal {
     refuse_seen::<R>(caller, what, decide(&caller.principal, Action::Pull, &facts).is_allowed())
 }
@@ -413,15 +483,10 @@ fn refuse_seen<R: Right>(caller: &Caller, what: &str, may_see: bool) -> Refusal 
     if !may_see {
         return Refusal::Hidden { what, who, verb };
     }
-    let role = match R::OPERATION {
-        Operation::Content(Action::Pull)
-        | Operation::Management(
-            ManagementAction::OrganizationRead
-            | ManagementAction::RegistryRead
-            | ManagementAction::OrganizationMembersList,
-        ) => Role::Viewer,
-        Operation::Content(_) | Operation::Management(ManagementAction::RegistryMembersList) => Role::Writer,
-        Operation::Management(_) | Operation::Instance(_) => Role::Admin,
-    };
+    // What no role allows is asked of nobody here.
+    let role = R::OPERATION.role_needed().unwrap_or(Role::Admin);
     Refusal::RoleTooLow { what, who, verb, role }
 }
+
+#[cfg(test)]
+mod tests;

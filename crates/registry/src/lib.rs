@@ -12,8 +12,13 @@ mod blob;
 mod catalog;
 mod collect;
 mod error;
+mod explain;
 mod grant;
+mod group_role;
+mod invitation;
 mod manifest;
+mod member;
+mod public_id;
 mod python;
 mod referrer;
 mod scrub;
@@ -21,6 +26,8 @@ mod store;
 mod store_claim;
 mod tag;
 mod tenancy;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,17 +49,21 @@ pub use blob::{BlobContent, BlobStat, Mounted, Pushed, UploadStatus};
 pub use catalog::CatalogPage;
 pub use collect::{Collected, CollectionStatus, Pace};
 pub use error::{Error, ErrorKind, PackageFault, What};
+pub use explain::{Effect, Explanation, Source, Step, Target};
 pub use grant::{
     Caller, Delete, Granted, MembersList, MembersManage, Organization, OrganizationDelete,
     OrganizationMembersList, OrganizationMembersManage, OrganizationRead, Packages, PackagesDelete,
     PackagesManage, PackagesPush, PackagesRead, Pull, Push, Refusal, RegistryCreate, RegistryManage,
     RegistryPlace, RegistryRead, Repository, Right,
 };
+pub use group_role::{GroupRoleView, NewGroupRole};
+pub use invitation::{InvitationMade, InvitationView, NewInvitation};
 pub use manifest::{ManifestContent, ManifestPushed, ManifestStat};
+pub use member::MemberView;
 pub use referrer::{ReferrerPage, ReferrerQuery};
 pub use scrub::{ScrubReport, Suspect};
 pub use tag::TagPage;
-pub use tenancy::{MemberView, OrganizationView, RegistrySettings, RegistrySettingsChange, RegistryView};
+pub use tenancy::{OrganizationView, RegistrySettings, RegistrySettingsChange, RegistryView};
 
 /// What the operator may set.
 #[derive(Clone, Debug)]

@@ -1,18 +1,24 @@
-//! Organizations, registries and their members.
+//! Organizations and registries.
 
 use access::{Role, Visibility};
 use clock::Timestamp;
 use db::{Durability, Lock};
 use oci::{OrganizationName, RegistryName};
 
-use crate::Registry;
 use crate::error::{Error, ErrorKind, What, registry_gone};
 use crate::grant::{
-    Caller, Granted, MembersList, MembersManage, OrganizationDelete, OrganizationMembersList,
-    OrganizationMembersManage, OrganizationRead, RegistryCreate, RegistryManage, RegistryRead,
+    Caller, Granted, OrganizationDelete, OrganizationRead, RegistryCreate, RegistryManage, RegistryRead,
 };
+use crate::member::person_hold_in;
 use crate::python::{PythonSettings, PythonSettingsChange};
+use crate::store::members::organization_member_put_in;
 use crate::store::tenancy as rows;
+use crate::{Registry, store};
+
+/// Organizations that an answer names at the most.
+const NAMED_AT_ONCE: u32 = 10;
+/// Names that are tried for an organization that is made for somebody.
+const NAMES_TRIED: u32 = 50;
 
 /// An organization, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,17 +86,6 @@ pub struct RegistryView {
     pub created_at: Timestamp,
 }
 
-/// A member, as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberView {
-    /// The user's number: the cursor of the list.
-    pub user_id: i64,
-    /// The user's name.
-    pub username: String,
-    /// What the user may do.
-    pub role: Role,
-}
-
 fn organization_view((name, created_at): (String, i64)) -> OrganizationView {
     OrganizationView { name, created_at: Timestamp::from_millis(created_at) }
 }
@@ -137,16 +132,46 @@ impl Registry {
             .write(Durability::Durable, move |transaction| {
                 Box::pin(async move {
                     transaction.lock(Lock::Tenancy, 0).await?;
-                    user_hold_in(transaction, first_admin).await?;
+                    person_hold_in(transaction, first_admin).await?;
                     let id = rows::organization_insert_in(transaction, &text, now)
                         .await
                         .map_err(|error| taken(error, || format!("organization {text} exists already")))?;
-                    rows::organization_member_put_in(transaction, id, first_admin, Role::Admin).await?;
+                    organization_member_put_in(transaction, id, first_admin, Role::Admin).await?;
                     Ok::<_, Error>(())
                 })
             })
             .await?;
         Ok(view)
+    }
+
+    /// Creates an organization for somebody who has just come, named after them as far as names allow.
+    pub async fn organization_create_starting(
+        &self,
+        user_id: i64,
+        username: &str,
+    ) -> Result<OrganizationView, Error> {
+        let mut outcome = Err(Error::new(ErrorKind::Conflict, "no name is left for an organization"));
+        for name in starting_names(username) {
+            outcome = self.organization_create(&name, user_id).await;
+            match &outcome {
+                Err(error) if *error.kind() == ErrorKind::Conflict => {}
+                _ => break,
+            }
+        }
+        outcome
+    }
+
+    /// Some organizations that would have no administrator without this user, by name. Only people who can sign in
+    /// and who have the role themselves count as administrators.
+    pub async fn organizations_of_last_admin(&self, user_id: i64) -> Result<Vec<String>, Error> {
+        let mut names: Vec<String> =
+            store::members::organizations_of_last_admin(self.db(), user_id, NAMED_AT_ONCE)
+                .await?
+                .into_iter()
+                .map(|(name,)| name)
+                .collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// An organization.
@@ -313,150 +338,10 @@ impl Registry {
             })
             .await
     }
-
-    /// Gives a user a role on an organization, in place of the one it had.
-    pub async fn organization_member_put(
-        &self,
-        granted: &Granted<OrganizationMembersManage>,
-        user_id: i64,
-        role: Role,
-    ) -> Result<(), Error> {
-        let id = granted.resource.id;
-        self.db()
-            .write(Durability::Durable, move |transaction| {
-                Box::pin(async move {
-                    transaction.lock(Lock::Tenancy, 0).await?;
-                    if !rows::organization_hold_in(transaction, id).await? {
-                        return Err(organization_gone());
-                    }
-                    user_hold_in(transaction, user_id).await?;
-                    if role != Role::Admin {
-                        keep_an_admin_in(transaction, id, user_id).await?;
-                    }
-                    rows::organization_member_put_in(transaction, id, user_id, role).await?;
-                    Ok(())
-                })
-            })
-            .await
-    }
-
-    /// Takes a user's role on an organization away.
-    pub async fn organization_member_delete(
-        &self,
-        granted: &Granted<OrganizationMembersManage>,
-        user_id: i64,
-    ) -> Result<(), Error> {
-        let id = granted.resource.id;
-        self.db()
-            .write(Durability::Durable, move |transaction| {
-                Box::pin(async move {
-                    transaction.lock(Lock::Tenancy, 0).await?;
-                    keep_an_admin_in(transaction, id, user_id).await?;
-                    found(rows::organization_member_delete_in(transaction, id, user_id).await?)
-                })
-            })
-            .await
-    }
-
-    /// One member of an organization.
-    pub async fn organization_member_get(
-        &self,
-        granted: &Granted<OrganizationMembersList>,
-        user_id: i64,
-    ) -> Result<MemberView, Error> {
-        member_view(user_id, rows::organization_member_get(self.db(), granted.resource.id, user_id).await?)
-    }
-
-    /// Members of an organization after the user with the number `after`.
-    pub async fn organization_member_list(
-        &self,
-        granted: &Granted<OrganizationMembersList>,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<MemberView>, Error> {
-        member_views(rows::organization_members_list(self.db(), granted.resource.id, after, limit).await?)
-    }
-
-    /// Gives a user a role on a registry, in place of the one it had there.
-    pub async fn registry_member_put(
-        &self,
-        granted: &Granted<MembersManage>,
-        user_id: i64,
-        role: Role,
-    ) -> Result<(), Error> {
-        let id = granted.resource.id;
-        self.db()
-            .write(Durability::Durable, move |transaction| {
-                Box::pin(async move {
-                    transaction.lock(Lock::Tenancy, 0).await?;
-                    if !rows::registry_hold_in(transaction, id).await? {
-                        return Err(registry_gone());
-                    }
-                    user_hold_in(transaction, user_id).await?;
-                    rows::registry_member_put_in(transaction, id, user_id, role).await?;
-                    Ok(())
-                })
-            })
-            .await
-    }
-
-    /// Takes a user's role on a registry away. A role on the organization stays.
-    pub async fn registry_member_delete(
-        &self,
-        granted: &Granted<MembersManage>,
-        user_id: i64,
-    ) -> Result<(), Error> {
-        let id = granted.resource.id;
-        self.db()
-            .write(Durability::Durable, move |transaction| {
-                Box::pin(async move {
-                    transaction.lock(Lock::Tenancy, 0).await?;
-                    found(rows::registry_member_delete_in(transaction, id, user_id).await?)
-                })
-            })
-            .await
-    }
-
-    /// One member of a registry.
-    pub async fn registry_member_get(
-        &self,
-        granted: &Granted<MembersList>,
-        user_id: i64,
-    ) -> Result<MemberView, Error> {
-        member_view(user_id, rows::registry_member_get(self.db(), granted.resource.id, user_id).await?)
-    }
-
-    /// Members of a registry after the user with the number `after`.
-    pub async fn registry_member_list(
-        &self,
-        granted: &Granted<MembersList>,
-        after: i64,
-        limit: u32,
-    ) -> Result<Vec<MemberView>, Error> {
-        member_views(rows::registry_members_list(self.db(), granted.resource.id, after, limit).await?)
-    }
 }
 
-/// An organization without an administrator could only be helped from the server's shell.
-async fn keep_an_admin_in(transaction: &mut db::Transaction, id: i64, leaving: i64) -> Result<(), Error> {
-    if rows::organization_has_other_admin_in(transaction, id, leaving).await? {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Conflict,
-        "this would leave the organization without an administrator; make somebody else one first",
-    ))
-}
-
-fn organization_gone() -> Error {
+pub(crate) fn organization_gone() -> Error {
     Error::not_found(What::Organization, "the organization was deleted just now")
-}
-
-async fn user_hold_in(transaction: &mut db::Transaction, id: i64) -> Result<(), Error> {
-    if rows::user_hold_in(transaction, id).await? {
-        return Ok(());
-    }
-    Err(Error::not_found(What::Member, "the user was deleted just now"))
 }
 
 fn taken(error: db::Error, message: impl FnOnce() -> String) -> Error {
@@ -466,19 +351,21 @@ fn taken(error: db::Error, message: impl FnOnce() -> String) -> Error {
     error.into()
 }
 
-fn found(rows: u64) -> Result<(), Error> {
-    if rows > 0 { Ok(()) } else { Err(member_unknown()) }
+/// Names for the organization of somebody who has just come: the user name in the grammar of organizations (OCI
+/// distribution-spec, a component of `<name>`), then the same with a number.
+fn starting_names(username: &str) -> impl Iterator<Item = OrganizationName> {
+    let words: Vec<&str> = username
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut base = words.join("-").to_ascii_lowercase();
+    base.truncate(oci::name::MAX_COMPONENT_BYTES - 3);
+    let base = base.trim_end_matches('-').to_owned();
+    (1..=NAMES_TRIED).filter_map(move |number| {
+        let name = if number == 1 { base.clone() } else { format!("{base}-{number}") };
+        name.parse().ok()
+    })
 }
 
-fn member_unknown() -> Error {
-    Error::not_found(What::Member, "this user has no role here of its own")
-}
-
-fn member_view(user_id: i64, row: Option<rows::MemberRow>) -> Result<MemberView, Error> {
-    let (username, role) = row.ok_or_else(member_unknown)?;
-    Ok(MemberView { user_id, username, role: rows::stored(&role)? })
-}
-
-fn member_views(found: Vec<(i64, String, String)>) -> Result<Vec<MemberView>, Error> {
-    found.into_iter().map(|(user_id, username, role)| member_view(user_id, Some((username, role)))).collect()
-}
+#[cfg(test)]
+mod tests;

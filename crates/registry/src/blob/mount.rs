@@ -1,3 +1,4 @@
+use access::{Action, Limit};
 use oci::Digest;
 
 use crate::error::Error;
@@ -15,8 +16,8 @@ pub enum Mounted {
 }
 
 impl Registry {
-    /// Links a blob that is in another repository which the caller may pull from. Without a source, any
-    /// such repository will do.
+    /// Links a blob that is in another repository which the caller may pull from. Without a source, any such
+    /// repository will do, as long as the caller's credentials could be used there.
     pub async fn blob_mount(
         &self,
         granted: &Granted<Push>,
@@ -28,7 +29,7 @@ impl Registry {
             Some(Ok(id)) => Some(id),
             None => None,
         };
-        let user_id = granted.caller.user_id();
+        let (user_id, limit) = (granted.caller.user_id(), granted.caller.limit.clone());
         let (target, text) = (granted.resource.clone(), digest.as_str().to_owned());
         let (now, grace) = (self.now(), self.settings().grace);
         let mounted = self
@@ -37,7 +38,7 @@ impl Registry {
                 Box::pin(async move {
                     let object = match source_id {
                         Some(id) => store::blobs::blob_object_in(transaction, id, &text).await?,
-                        None => store::blobs::blob_find_pullable_in(transaction, &text, user_id).await?,
+                        None => find_in(transaction, &text, user_id, &limit).await?,
                     };
                     let object_id = object.ok_or(NotMounted::Unknown)?;
                     let repository_id = store::repositories::repository_ensure_in(
@@ -65,6 +66,21 @@ impl Registry {
     }
 }
 
+/// A blob in a repository that the user may pull from and that the credentials reach.
+async fn find_in(
+    transaction: &mut db::Transaction,
+    digest: &str,
+    user_id: i64,
+    limit: &Limit,
+) -> Result<Option<i64>, db::Error> {
+    // Without scopes the first will do.
+    let candidates = if limit.scopes().is_some() { store::blobs::MOUNT_CANDIDATES } else { 1 };
+    let found = store::blobs::blobs_find_pullable_in(transaction, digest, user_id, candidates).await?;
+    let mut reached =
+        found.into_iter().filter(|(_, path, name)| limit.reaches(&format!("{path}{name}"), Action::Pull));
+    Ok(reached.next().map(|(object_id, _, _)| object_id))
+}
+
 /// Why nothing was written.
 enum NotMounted {
     /// There is no such blob, or it is being collected.
@@ -83,3 +99,6 @@ impl From<db::Error> for NotMounted {
         Self::Failed(error.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

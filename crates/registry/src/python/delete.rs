@@ -24,7 +24,7 @@ impl Registry {
     ) -> Result<(), Error> {
         check_reason(reason)?;
         let registry_id = granted.resource.registry_id;
-        let place = self.project_place(registry_id, name).await?;
+        let place = self.project_place(granted, name).await?;
         let files = self.target_files(&place, name, target, |row| row.deleted_at.is_none()).await?;
         let (actor, times) = (granted.caller.actor(), self.python_times());
         let reason = reason.map(str::to_owned);
@@ -50,7 +50,7 @@ impl Registry {
         target: &PythonTarget,
     ) -> Result<(), Error> {
         let registry_id = granted.resource.registry_id;
-        let place = self.project_place(registry_id, name).await?;
+        let place = self.project_place(granted, name).await?;
         let files = self.target_files(&place, name, target, |row| row.deleted_at.is_some()).await?;
         let (actor, times) = (granted.caller.actor(), self.python_times());
         self.db()

@@ -6,7 +6,7 @@ use python::{NormalizedName, Status, Version};
 use super::release::ProjectPlace;
 use super::{no_project, project_hold_in};
 use crate::error::{Error, ErrorKind, What};
-use crate::grant::{Granted, PackagesManage, PackagesPush, PackagesRead};
+use crate::grant::{Granted, Packages, PackagesManage, PackagesPush, PackagesRead, Right};
 use crate::store::python_files::FileRow;
 use crate::store::python_projects::{ProjectRow, ReleaseRow};
 use crate::{Registry, store};
@@ -134,6 +134,7 @@ impl Registry {
         after: &str,
         limit: u32,
     ) -> Result<Vec<PythonProjectView>, Error> {
+        granted.check_all_projects()?;
         let registry_id = granted.resource.registry_id;
         let rows = store::python_projects::projects_list(self.db(), registry_id, after, limit).await?;
         Ok(rows.into_iter().map(Into::into).collect())
@@ -145,7 +146,7 @@ impl Registry {
         granted: &Granted<PackagesRead>,
         name: &NormalizedName,
     ) -> Result<PythonProjectView, Error> {
-        self.project_row(granted.resource.registry_id, name).await.map(Into::into)
+        self.project_row(granted, name).await.map(Into::into)
     }
 
     /// Releases of a project after the cursor `after`, in the order of their versions.
@@ -156,7 +157,7 @@ impl Registry {
         after: &str,
         limit: u32,
     ) -> Result<Vec<PythonReleaseView>, Error> {
-        let project = self.project_row(granted.resource.registry_id, name).await?;
+        let project = self.project_row(granted, name).await?;
         let rows = store::python_projects::releases_list(self.db(), project.id, after, limit).await?;
         let mut views = Vec::with_capacity(rows.len());
         for row in rows {
@@ -172,7 +173,7 @@ impl Registry {
         name: &NormalizedName,
         version: &Version,
     ) -> Result<PythonReleaseView, Error> {
-        let project = self.project_row(granted.resource.registry_id, name).await?;
+        let project = self.project_row(granted, name).await?;
         let row = self.release_row(project.id, name, version).await?;
         self.release_view(row).await
     }
@@ -198,7 +199,7 @@ impl Registry {
         after: &str,
         limit: u32,
     ) -> Result<Vec<PythonFileView>, Error> {
-        let project = self.project_row(granted.resource.registry_id, name).await?;
+        let project = self.project_row(granted, name).await?;
         let rows = match version {
             None => store::python_files::files_list(self.db(), project.id, after, limit).await?,
             Some(version) => {
@@ -216,7 +217,7 @@ impl Registry {
         name: &NormalizedName,
         filename: &str,
     ) -> Result<PythonFileView, Error> {
-        let project = self.project_row(granted.resource.registry_id, name).await?;
+        let project = self.project_row(granted, name).await?;
         let row = store::python_files::file_by_name(self.db(), project.id, filename).await?;
         row.map(Into::into).ok_or_else(|| no_file(name, filename))
     }
@@ -231,7 +232,7 @@ impl Registry {
     ) -> Result<PythonProjectView, Error> {
         check_reason(reason)?;
         let registry_id = granted.resource.registry_id;
-        let project = self.project_row(registry_id, name).await?;
+        let project = self.project_row(granted, name).await?;
         let now = self.now();
         let (id, repository_id) = (project.id, project.repository_id);
         let reason = if status == Status::Active { None } else { reason.map(str::to_owned) };
@@ -263,7 +264,7 @@ impl Registry {
     ) -> Result<(), Error> {
         check_reason(yanked)?;
         let registry_id = granted.resource.registry_id;
-        let place = self.project_place(registry_id, name).await?;
+        let place = self.project_place(granted, name).await?;
         let files = self.target_files(&place, name, target, |row| row.deleted_at.is_none()).await?;
         let (yanked, now) = (yanked.map(str::to_owned), self.now());
         self.db()
@@ -280,22 +281,30 @@ impl Registry {
             .await
     }
 
-    pub(super) async fn project_row(
+    /// A project, for credentials that are good for it.
+    pub(super) async fn project_row<R>(
         &self,
-        registry_id: i64,
+        granted: &Granted<R>,
         name: &NormalizedName,
-    ) -> Result<ProjectRow, Error> {
-        store::python_projects::project_get(self.db(), registry_id, name.as_str())
+    ) -> Result<ProjectRow, Error>
+    where
+        R: Right<Resource = Packages>,
+    {
+        granted.check_project(name)?;
+        store::python_projects::project_get(self.db(), granted.resource.registry_id, name.as_str())
             .await?
             .ok_or_else(|| no_project(name))
     }
 
-    pub(super) async fn project_place(
+    pub(super) async fn project_place<R>(
         &self,
-        registry_id: i64,
+        granted: &Granted<R>,
         name: &NormalizedName,
-    ) -> Result<ProjectPlace, Error> {
-        let project = self.project_row(registry_id, name).await?;
+    ) -> Result<ProjectPlace, Error>
+    where
+        R: Right<Resource = Packages>,
+    {
+        let project = self.project_row(granted, name).await?;
         Ok(ProjectPlace { id: project.id, repository_id: project.repository_id })
     }
 

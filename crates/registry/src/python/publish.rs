@@ -71,6 +71,7 @@ impl Registry {
         form.check_action()?;
         form.check_digests(&digests)?;
         let file: FileName = filename.parse()?;
+        granted.check_project(file.project())?;
         check_kind(form.kind()?, &file)?;
         let sha256 = hex::encode(finished.sha256);
         let attestations = attestations_of(granted, form, &file, &finished.sha256)?;

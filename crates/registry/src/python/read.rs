@@ -112,14 +112,20 @@ pub struct PythonFile {
 }
 
 impl Registry {
-    /// Which state of the list of projects there is.
-    pub fn python_projects(&self, granted: &Granted<PackagesRead>) -> ProjectList {
+    /// Which state of the list of projects there is, for credentials that are good for all of them.
+    pub fn python_projects(&self, granted: &Granted<PackagesRead>) -> Result<ProjectList, Error> {
+        granted.check_all_projects()?;
         let packages = &granted.resource;
-        ProjectList { registry_id: packages.registry_id, serial: packages.serial, public: packages.public }
+        Ok(ProjectList {
+            registry_id: packages.registry_id,
+            serial: packages.serial,
+            public: packages.public,
+        })
     }
 
     /// The names of all projects, in order.
     pub async fn python_project_names(&self, granted: &Granted<PackagesRead>) -> Result<Vec<String>, Error> {
+        granted.check_all_projects()?;
         let registry_id = granted.resource.registry_id;
         let mut names: Vec<String> = Vec::new();
         loop {
@@ -140,7 +146,7 @@ impl Registry {
         granted: &Granted<PackagesRead>,
         name: &NormalizedName,
     ) -> Result<ProjectState, Error> {
-        let row = self.project_row(granted.resource.registry_id, name).await?;
+        let row = self.project_row(granted, name).await?;
         Ok(ProjectState {
             id: row.id,
             serial: row.serial,
@@ -281,7 +287,7 @@ impl Registry {
         sha256: Option<&str>,
         filename: &str,
     ) -> Result<(ProjectRow, FileRow), Error> {
-        let project = self.project_row(granted.resource.registry_id, name).await?;
+        let project = self.project_row(granted, name).await?;
         let file = store::python_files::file_by_name(self.db(), project.id, filename)
             .await?
             .filter(|file| sha256.is_none_or(|sha256| sha256.eq_ignore_ascii_case(&file.sha256)))

@@ -4,6 +4,7 @@ use clock::Timestamp;
 use db::{Db, Error, Transaction, params};
 
 use super::batch;
+use super::group_roles::of_user;
 
 /// Where a linked blob's bytes are.
 pub(crate) struct BlobRow {
@@ -84,30 +85,39 @@ pub(crate) async fn blob_take_in(
 }
 
 /// Links that a search without a source looks at: a digest may be in any number of repositories.
-const MOUNT_CANDIDATES: u32 = 256;
+pub(crate) const MOUNT_CANDIDATES: u32 = 256;
 
-/// A blob with this digest in any repository that the user may pull from.
-pub(crate) async fn blob_find_pullable_in(
+/// A blob that was found: (object, path of the registry, name of the repository).
+pub(crate) type PullableBlob = (i64, String, String);
+
+/// Blobs with this digest in any repositories that the user may pull from, `limit` at the most.
+pub(crate) async fn blobs_find_pullable_in(
     transaction: &mut Transaction,
     digest: &str,
     user_id: i64,
-) -> Result<Option<i64>, Error> {
-    let row: Option<(i64,)> = transaction
-        .opt(
-            "SELECT b.object_id
-             FROM (SELECT repository_id, object_id FROM blobs WHERE digest = $1 LIMIT $2) b
-             JOIN repositories r ON r.id = b.repository_id
-             JOIN registries g ON g.id = r.registry_id
-             LEFT JOIN organization_members om
-                 ON om.organization_id = g.organization_id AND om.user_id = $3
-             LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $3
-             WHERE g.deleted_at IS NULL AND r.quarantine IS NULL
-               AND (g.visibility = 'public' OR om.role IS NOT NULL OR gm.role IS NOT NULL)
-             LIMIT 1",
-            params![digest, MOUNT_CANDIDATES, user_id],
+    limit: u32,
+) -> Result<Vec<PullableBlob>, Error> {
+    transaction
+        .all(
+            concat!(
+                "SELECT b.object_id, g.path, r.name
+                 FROM (SELECT repository_id, object_id FROM blobs WHERE digest = $1 LIMIT $2) b
+                 JOIN repositories r ON r.id = b.repository_id
+                 JOIN registries g ON g.id = r.registry_id
+                 LEFT JOIN organization_members om
+                     ON om.organization_id = g.organization_id AND om.user_id = $3
+                 LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $3
+                 WHERE g.deleted_at IS NULL AND r.quarantine IS NULL
+                   AND (g.visibility = 'public' OR om.role IS NOT NULL OR gm.role IS NOT NULL
+                        OR EXISTS (SELECT 1 FROM ",
+                of_user!("$3"),
+                " AND gr.organization_id = g.organization_id
+                        AND (gr.registry_id IS NULL OR gr.registry_id = g.id)))
+                 LIMIT $4"
+            ),
+            params![digest, MOUNT_CANDIDATES, user_id, limit],
         )
-        .await?;
-    Ok(row.map(|(id,)| id))
+        .await
 }
 
 pub(crate) async fn blob_link_in(

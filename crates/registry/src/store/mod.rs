@@ -21,8 +21,12 @@ const OUTAGE: Duration = Duration::from_mins(10);
 const TAG_OUTAGE: Duration = Duration::from_secs(2);
 
 pub(crate) mod blobs;
+pub(crate) mod explain;
+pub(crate) mod group_roles;
+pub(crate) mod invitations;
 pub(crate) mod leases;
 pub(crate) mod manifests;
+pub(crate) mod members;
 pub(crate) mod python_files;
 pub(crate) mod python_projects;
 pub(crate) mod referrers;

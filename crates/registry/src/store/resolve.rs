@@ -1,9 +1,12 @@
 //! From a name to what is there and where the caller stands: what every authorization asks, in one statement.
+//!
+//! A caller's role is the highest of its own and of those that its groups have.
 
 use access::{Facts, Role, Visibility};
 use db::{Db, Error, FromRow, Row, params};
 use oci::{OrganizationName, RegistryName, RepositoryName};
 
+use super::group_roles::{level_on_organization, level_on_registry, of_user, role_of_level};
 use super::tenancy::python_settings;
 use crate::python::PythonSettings;
 
@@ -34,6 +37,7 @@ pub(crate) struct PackagesFound {
 
 pub(crate) struct RegistryFound {
     pub(crate) facts: Facts,
+    pub(crate) organization_id: i64,
     pub(crate) registry_id: Option<i64>,
 }
 
@@ -49,20 +53,28 @@ fn parsed<T: std::str::FromStr>(row: &Row<'_>, index: usize) -> Result<Option<T>
     text.parse().map(Some).map_err(|_| Error::UnexpectedType { index })
 }
 
+/// Visibility, the role on the organization and on the registry, then the levels of the user's groups on both: five
+/// columns.
+fn facts(row: &Row<'_>, first: usize) -> Result<Facts, Error> {
+    let organization_level = role_of_level(row.get(first + 3)?, first + 3)?;
+    let registry_level = role_of_level(row.get(first + 4)?, first + 4)?;
+    Ok(Facts {
+        visibility: parsed::<Visibility>(row, first)?,
+        organization_role: parsed::<Role>(row, first + 1)?.max(organization_level),
+        registry_role: parsed::<Role>(row, first + 2)?.max(registry_level),
+    })
+}
+
 impl FromRow for RepositoryFound {
     fn from_row(row: &Row<'_>) -> Result<Self, Error> {
         Ok(Self {
-            registry_id: row.get(0)?,
-            repository_id: row.get(1)?,
-            facts: Facts {
-                visibility: parsed::<Visibility>(row, 2)?,
-                organization_role: parsed::<Role>(row, 3)?,
-                registry_role: parsed::<Role>(row, 4)?,
-            },
-            sparse: row.get::<Option<bool>>(5)?.unwrap_or(false),
-            read_only: row.get::<Option<bool>>(6)?.unwrap_or(false),
-            quarantine: row.get(7)?,
-            redirect: row.get::<Option<bool>>(8)?.unwrap_or(false),
+            facts: facts(row, 0)?,
+            registry_id: row.get(5)?,
+            repository_id: row.get(6)?,
+            sparse: row.get::<Option<bool>>(7)?.unwrap_or(false),
+            read_only: row.get::<Option<bool>>(8)?.unwrap_or(false),
+            quarantine: row.get(9)?,
+            redirect: row.get::<Option<bool>>(10)?.unwrap_or(false),
         })
     }
 }
@@ -70,18 +82,57 @@ impl FromRow for RepositoryFound {
 impl FromRow for PackagesFound {
     fn from_row(row: &Row<'_>) -> Result<Self, Error> {
         Ok(Self {
-            registry_id: row.get(0)?,
-            facts: Facts {
-                visibility: parsed::<Visibility>(row, 1)?,
-                organization_role: parsed::<Role>(row, 2)?,
-                registry_role: parsed::<Role>(row, 3)?,
-            },
-            read_only: row.get::<Option<bool>>(4)?.unwrap_or(false),
-            python: python_settings(&row.get::<Option<String>>(5)?.unwrap_or_default(), 5)?,
-            python_serial: row.get::<Option<i64>>(6)?.unwrap_or(0),
-            redirect: row.get::<Option<bool>>(7)?.unwrap_or(false),
+            facts: facts(row, 0)?,
+            registry_id: row.get(5)?,
+            read_only: row.get::<Option<bool>>(6)?.unwrap_or(false),
+            python: python_settings(&row.get::<Option<String>>(7)?.unwrap_or_default(), 7)?,
+            python_serial: row.get::<Option<i64>>(8)?.unwrap_or(0),
+            redirect: row.get::<Option<bool>>(9)?.unwrap_or(false),
         })
     }
+}
+
+impl FromRow for RegistryFound {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        Ok(Self { facts: facts(row, 0)?, organization_id: row.get(5)?, registry_id: row.get(6)? })
+    }
+}
+
+impl FromRow for OrganizationFound {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        let own = parsed::<Role>(row, 1)?;
+        let has_registry = row.get::<bool>(3)?;
+        Ok(Self {
+            id: row.get(0)?,
+            facts: Facts {
+                organization_role: own.max(role_of_level(row.get(2)?, 2)?),
+                registry_role: has_registry.then_some(Role::Viewer),
+                visibility: None,
+            },
+        })
+    }
+}
+
+/// The five columns of [`facts`], for the user `$1`.
+macro_rules! facts_columns {
+    () => {
+        concat!(
+            "SELECT g.visibility, om.role, gm.role, ",
+            level_on_organization!("$1", "o.id"),
+            ", ",
+            level_on_registry!("$1", "o.id", "g.id")
+        )
+    };
+}
+
+/// The tables behind them, for the registry `$2`.
+macro_rules! facts_tables {
+    () => {
+        " FROM organizations o
+          LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $2
+          LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
+          LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $1"
+    };
 }
 
 /// One statement answers for what exists and what does not, so that both take the same way.
@@ -93,15 +144,14 @@ pub(crate) async fn repository_resolve(
     let found = db
         .opt_or_last(
             super::OUTAGE,
-            "SELECT g.id, r.id, g.visibility, om.role, gm.role, g.sparse, g.read_only, r.quarantine,
-                    g.redirect
-             FROM organizations o
-             LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
-             LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $2
-             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $3
-             LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $3
-             WHERE o.name = $4",
-            params![name.registry(), name.repository(), user_id, name.organization()],
+            concat!(
+                facts_columns!(),
+                ", g.id, r.id, g.sparse, g.read_only, r.quarantine, g.redirect",
+                facts_tables!(),
+                " LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $3
+                  WHERE o.name = $4"
+            ),
+            params![user_id, name.registry(), name.repository(), name.organization()],
         )
         .await?;
     Ok(found.unwrap_or(RepositoryFound {
@@ -125,14 +175,13 @@ pub(crate) async fn packages_resolve(
     let found = db
         .opt_or_last(
             super::OUTAGE,
-            "SELECT g.id, g.visibility, om.role, gm.role, g.read_only, g.python_settings, g.python_serial,
-                    g.redirect
-             FROM organizations o
-             LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
-             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
-             LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $2
-             WHERE o.name = $3",
-            params![name.as_str(), user_id, organization.as_str()],
+            concat!(
+                facts_columns!(),
+                ", g.id, g.read_only, g.python_settings, g.python_serial, g.redirect",
+                facts_tables!(),
+                " WHERE o.name = $3"
+            ),
+            params![user_id, name.as_str(), organization.as_str()],
         )
         .await?;
     Ok(found.unwrap_or(PackagesFound {
@@ -145,27 +194,18 @@ pub(crate) async fn packages_resolve(
     }))
 }
 
+/// `None` when there is no such organization.
 pub(crate) async fn registry_resolve(
     db: &Db,
     organization: &OrganizationName,
     name: &RegistryName,
     user_id: i64,
-) -> Result<RegistryFound, Error> {
-    let found: Option<RepositoryFound> = db
-        .opt(
-            "SELECT g.id, NULL, g.visibility, om.role, gm.role, NULL, NULL, NULL, NULL
-             FROM organizations o
-             LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $1
-             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $2
-             LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $2
-             WHERE o.name = $3",
-            params![name.as_str(), user_id, organization.as_str()],
-        )
-        .await?;
-    Ok(found.map_or(RegistryFound { facts: Facts::default(), registry_id: None }, |found| RegistryFound {
-        facts: found.facts,
-        registry_id: found.registry_id,
-    }))
+) -> Result<Option<RegistryFound>, Error> {
+    db.opt(
+        concat!(facts_columns!(), ", o.id, g.id", facts_tables!(), " WHERE o.name = $3"),
+        params![user_id, name.as_str(), organization.as_str()],
+    )
+    .await
 }
 
 pub(crate) async fn organization_resolve(
@@ -174,19 +214,22 @@ pub(crate) async fn organization_resolve(
     user_id: i64,
 ) -> Result<OrganizationFound, Error> {
     // A role on any registry of it makes an organization visible, and nothing more.
-    let found: Option<RepositoryFound> = db
+    let found: Option<OrganizationFound> = db
         .opt(
-            "SELECT o.id, NULL, NULL, om.role,
-                    (SELECT 'viewer' FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
-                     WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1), NULL, NULL, NULL, NULL
-             FROM organizations o
-             LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
-             WHERE o.name = $2",
+            concat!(
+                "SELECT o.id, om.role, ",
+                level_on_organization!("$1", "o.id"),
+                ", EXISTS (SELECT 1 FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
+                           WHERE gm.user_id = $1 AND g.organization_id = o.id LIMIT 1)
+                   OR EXISTS (SELECT 1 FROM ",
+                of_user!("$1"),
+                " AND gr.organization_id = o.id AND gr.registry_id IS NOT NULL LIMIT 1)
+                 FROM organizations o
+                 LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
+                 WHERE o.name = $2"
+            ),
             params![user_id, name.as_str()],
         )
         .await?;
-    Ok(found.map_or(OrganizationFound { facts: Facts::default(), id: None }, |found| OrganizationFound {
-        facts: found.facts,
-        id: found.registry_id,
-    }))
+    Ok(found.unwrap_or(OrganizationFound { facts: Facts::default(), id: None }))
 }

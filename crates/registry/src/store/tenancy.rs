@@ -1,9 +1,9 @@
-//! Organizations, registries and who has which role on them.
+//! Organizations and registries, and which of them somebody has a role on.
 
-use access::Role;
 use clock::Timestamp;
 use db::{Db, Error, FromRow, Row, Transaction, params};
 
+use super::group_roles::of_user;
 use crate::python::PythonSettings;
 use crate::tenancy::RegistrySettings;
 
@@ -54,12 +54,18 @@ pub(crate) async fn organizations_of_user(
     // walking the server's organizations in order of name.
     let mut found: Vec<(String, i64)> = db
         .all(
-            "SELECT name, created_at FROM organizations
-             WHERE id IN (
-                 SELECT organization_id FROM organization_members WHERE user_id = $1
-                 UNION ALL
-                 SELECT g.organization_id FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
-                 WHERE gm.user_id = $1)",
+            concat!(
+                "SELECT name, created_at FROM organizations
+                 WHERE id IN (
+                     SELECT organization_id FROM organization_members WHERE user_id = $1
+                     UNION ALL
+                     SELECT g.organization_id FROM registry_members gm JOIN registries g ON g.id = gm.registry_id
+                     WHERE gm.user_id = $1
+                     UNION ALL
+                     SELECT gr.organization_id FROM ",
+                of_user!("$1"),
+                ")"
+            ),
             params![user_id],
         )
         .await?;
@@ -75,6 +81,21 @@ pub(crate) async fn organizations_all(db: &Db, after: &str, limit: u32) -> Resul
         params![after, limit],
     )
     .await
+}
+
+/// The number of a registry of an organization.
+pub(crate) async fn registry_id_in(
+    transaction: &mut Transaction,
+    organization_id: i64,
+    name: &str,
+) -> Result<Option<i64>, Error> {
+    let row: Option<(i64,)> = transaction
+        .opt(
+            "SELECT id FROM registries WHERE organization_id = $1 AND name = $2 AND deleted_at IS NULL",
+            params![organization_id, name],
+        )
+        .await?;
+    Ok(row.map(|(id,)| id))
 }
 
 /// Deletes an organization that holds no registry. `false` when it holds one.
@@ -165,15 +186,20 @@ pub(crate) async fn registries_list(
     limit: u32,
 ) -> Result<Vec<RegistryRow>, Error> {
     db.all(
-        "SELECT g.name, g.visibility, g.sparse, g.read_only, g.redirect, g.python_settings, g.created_at
-         FROM registries g
-         WHERE g.organization_id = $1 AND g.name > $2 AND g.deleted_at IS NULL
-           AND (g.visibility = 'public'
-                OR EXISTS (SELECT 1 FROM organization_members om
-                           WHERE om.organization_id = $1 AND om.user_id = $3)
-                OR EXISTS (SELECT 1 FROM registry_members gm
-                           WHERE gm.registry_id = g.id AND gm.user_id = $3))
-         ORDER BY g.name LIMIT $4",
+        concat!(
+            "SELECT g.name, g.visibility, g.sparse, g.read_only, g.redirect, g.python_settings, g.created_at
+             FROM registries g
+             WHERE g.organization_id = $1 AND g.name > $2 AND g.deleted_at IS NULL
+               AND (g.visibility = 'public'
+                    OR EXISTS (SELECT 1 FROM organization_members om
+                               WHERE om.organization_id = $1 AND om.user_id = $3)
+                    OR EXISTS (SELECT 1 FROM registry_members gm
+                               WHERE gm.registry_id = g.id AND gm.user_id = $3)
+                    OR EXISTS (SELECT 1 FROM ",
+            of_user!("$3"),
+            " AND gr.organization_id = $1 AND (gr.registry_id IS NULL OR gr.registry_id = g.id)))
+             ORDER BY g.name LIMIT $4"
+        ),
         params![organization_id, after, user_id, limit],
     )
     .await
@@ -199,13 +225,6 @@ pub(crate) async fn registry_take_in(transaction: &mut Transaction, id: i64) -> 
 pub(crate) async fn organization_hold_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
     let row: Option<(i64,)> =
         transaction.opt("SELECT id FROM organizations WHERE id = $1 FOR KEY SHARE", params![id]).await?;
-    Ok(row.is_some())
-}
-
-/// Holds a user. `false` when it is gone.
-pub(crate) async fn user_hold_in(transaction: &mut Transaction, id: i64) -> Result<bool, Error> {
-    let row: Option<(i64,)> =
-        transaction.opt("SELECT id FROM users WHERE id = $1 FOR KEY SHARE", params![id]).await?;
     Ok(row.is_some())
 }
 
@@ -268,6 +287,8 @@ pub(crate) async fn registry_condemn_in(
         )
         .await?;
     transaction.exec("DELETE FROM registry_members WHERE registry_id = $1", params![id]).await?;
+    super::group_roles::group_roles_of_registry_delete_in(transaction, id).await?;
+    super::invitations::invitations_of_registry_delete_in(transaction, id).await?;
     Ok(())
 }
 
@@ -297,118 +318,6 @@ pub(crate) async fn registry_delete_in(transaction: &mut Transaction, id: i64) -
         .await
 }
 
-/// (username, role) of one member.
-pub(crate) type MemberRow = (String, String);
-
-macro_rules! members {
-    ($table:literal, $column:literal, $put:ident, $get:ident, $list:ident, $delete:ident) => {
-        pub(crate) async fn $put(
-            transaction: &mut Transaction,
-            id: i64,
-            user_id: i64,
-            role: Role,
-        ) -> Result<(), Error> {
-            transaction
-                .exec(
-                    concat!(
-                        "INSERT INTO ",
-                        $table,
-                        " (",
-                        $column,
-                        ", user_id, role) VALUES ($1, $2, $3)
-                         ON CONFLICT (",
-                        $column,
-                        ", user_id) DO UPDATE SET role = excluded.role"
-                    ),
-                    params![id, user_id, role.as_str()],
-                )
-                .await
-                .map(|_| ())
-        }
-
-        pub(crate) async fn $get(db: &Db, id: i64, user_id: i64) -> Result<Option<MemberRow>, Error> {
-            db.opt(
-                concat!(
-                    "SELECT u.username, m.role FROM ",
-                    $table,
-                    " m JOIN users u ON u.id = m.user_id
-                     WHERE m.",
-                    $column,
-                    " = $1 AND m.user_id = $2"
-                ),
-                params![id, user_id],
-            )
-            .await
-        }
-
-        pub(crate) async fn $list(
-            db: &Db,
-            id: i64,
-            after_user_id: i64,
-            limit: u32,
-        ) -> Result<Vec<(i64, String, String)>, Error> {
-            db.all(
-                concat!(
-                    "SELECT m.user_id, u.username, m.role FROM ",
-                    $table,
-                    " m JOIN users u ON u.id = m.user_id
-                     WHERE m.",
-                    $column,
-                    " = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3"
-                ),
-                params![id, after_user_id, limit],
-            )
-            .await
-        }
-
-        pub(crate) async fn $delete(
-            transaction: &mut Transaction,
-            id: i64,
-            user_id: i64,
-        ) -> Result<u64, Error> {
-            transaction
-                .exec(
-                    concat!("DELETE FROM ", $table, " WHERE ", $column, " = $1 AND user_id = $2"),
-                    params![id, user_id],
-                )
-                .await
-        }
-    };
-}
-
-members!(
-    "organization_members",
-    "organization_id",
-    organization_member_put_in,
-    organization_member_get,
-    organization_members_list,
-    organization_member_delete_in
-);
-members!(
-    "registry_members",
-    "registry_id",
-    registry_member_put_in,
-    registry_member_get,
-    registry_members_list,
-    registry_member_delete_in
-);
-
-/// Whether somebody other than the user is an administrator of the organization.
-pub(crate) async fn organization_has_other_admin_in(
-    transaction: &mut Transaction,
-    id: i64,
-    user_id: i64,
-) -> Result<bool, Error> {
-    let other: Option<(i64,)> = transaction
-        .opt(
-            "SELECT user_id FROM organization_members
-             WHERE organization_id = $1 AND role = 'admin' AND user_id <> $2 LIMIT 1",
-            params![id, user_id],
-        )
-        .await?;
-    Ok(other.is_some())
-}
-
 /// One registry that a caller may pull from: (id, path).
 pub(crate) type VisibleRegistry = (i64, String);
 
@@ -422,13 +331,24 @@ pub(crate) async fn registries_of_user(
     // As with organizations: the user's own memberships bound the work.
     let mut found: Vec<VisibleRegistry> = db
         .all(
-            "SELECT id, path FROM registries
-             WHERE id IN (
-                 SELECT registry_id FROM registry_members WHERE user_id = $1
-                 UNION ALL
-                 SELECT g.id FROM organization_members om
-                 JOIN registries g ON g.organization_id = om.organization_id
-                 WHERE om.user_id = $1 AND g.deleted_at IS NULL)",
+            concat!(
+                "SELECT id, path FROM registries
+                 WHERE id IN (
+                     SELECT registry_id FROM registry_members WHERE user_id = $1
+                     UNION ALL
+                     SELECT g.id FROM organization_members om
+                     JOIN registries g ON g.organization_id = om.organization_id
+                     WHERE om.user_id = $1 AND g.deleted_at IS NULL
+                     UNION ALL
+                     SELECT gr.registry_id FROM ",
+                of_user!("$1"),
+                " AND gr.registry_id IS NOT NULL
+                     UNION ALL
+                     SELECT g.id FROM registries g
+                     WHERE g.deleted_at IS NULL AND g.organization_id IN (SELECT gr.organization_id FROM ",
+                of_user!("$1"),
+                " AND gr.registry_id IS NULL))"
+            ),
             params![user_id],
         )
         .await?;

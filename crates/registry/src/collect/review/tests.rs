@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use access::{Principal, UserPrincipal};
+use access::{AccountKind, Limit, Principal, UserPrincipal};
 use bytes::Bytes;
 use clock::Clock;
 use db::{Db, params};
@@ -57,8 +57,13 @@ async fn registry() -> (Registry, Db, (db::testing::Guard, tempfile::TempDir)) {
 
 fn ada() -> Caller {
     Caller {
-        principal: Principal::User(UserPrincipal { id: 1, name: "ada".into(), system_admin: false }),
-        limit: None,
+        principal: Principal::User(UserPrincipal {
+            id: 1,
+            name: "ada".into(),
+            system_admin: false,
+            kind: AccountKind::Person,
+        }),
+        limit: Limit::NONE,
     }
 }
 
