@@ -47,6 +47,8 @@ const PYTHON: &str = "python";
 const COLLECTION: &str = "collection";
 /// What `--only` calls the measurement of long lists.
 const NAMES: &str = "names";
+/// What `--only` calls the comparison of credentials.
+const CREDENTIALS: &str = "credentials";
 /// Where `make` says that the tools are.
 const TOOLS: &str = "LARDER_TEST_TOOLS";
 
@@ -86,7 +88,7 @@ struct Arguments {
 fn names() -> clap::builder::PossibleValuesParser {
     let workloads = Workload::ALL.iter().filter_map(Workload::to_possible_value);
     clap::builder::PossibleValuesParser::new(
-        workloads.chain([PYTHON, MEMORY, COLLECTION, NAMES].map(Into::into)),
+        workloads.chain([PYTHON, MEMORY, COLLECTION, NAMES, CREDENTIALS].map(Into::into)),
     )
 }
 
@@ -145,6 +147,7 @@ impl Plan {
             scale: scale::Plan {
                 blobs: asked(COLLECTION).then_some(if quick { 20_000 } else { 200_000 }),
                 requests: asked(NAMES).then_some(if quick { 500 } else { 3000 }),
+                rounds: asked(CREDENTIALS).then_some(if quick { 8 } else { 40 }),
             },
             space_gib: match (is_small, quick) {
                 (true, _) => SPACE_SMALL_GIB,

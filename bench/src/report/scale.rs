@@ -1,4 +1,4 @@
-//! The tables of collection beside requests and of long lists.
+//! The tables of collection beside requests, of long lists and of credentials.
 
 use std::fmt::Write as _;
 
@@ -6,12 +6,15 @@ use super::table::Table;
 use super::{Target, mebibytes};
 use crate::scale::Scale;
 use crate::scale::collection::{Collection, Operation};
+use crate::scale::credentials::Credential;
 use crate::scale::names::{List, Page, Size};
 
 /// How much longer 99 % of all operations may take while collection goes on.
 const COLLECTION_RATIO: f64 = 1.5;
 /// How much longer a page may take that is one of a hundred times as many.
 const PAGE_RATIO: f64 = 1.2;
+/// How many reads there are at least with credentials, in relation to those without.
+const CREDENTIAL_RATIO: f64 = 0.8;
 
 /// Adds what was aimed at.
 pub(super) fn judge(scale: &Scale, targets: &mut Vec<Target>) {
@@ -45,6 +48,17 @@ pub(super) fn judge(scale: &Scale, targets: &mut Vec<Target>) {
             });
         }
     }
+    for run in &scale.credentials {
+        for credential in &Credential::ALL[1..] {
+            let ratio = run.ratio(*credential);
+            targets.push(Target {
+                subject: format!("manifest GET with {}, {}", credential.name(), run.kind.name()),
+                wanted: format!("≥ {CREDENTIAL_RATIO:.1} × anonymous"),
+                found: format!("{ratio:.2} ×"),
+                reached: ratio >= CREDENTIAL_RATIO,
+            });
+        }
+    }
 }
 
 /// The tables, empty when nothing was measured.
@@ -58,7 +72,26 @@ pub(super) fn text(scale: &Scale) -> String {
         text.push('\n');
         text.push_str(&names(scale));
     }
+    if !scale.credentials.is_empty() {
+        text.push('\n');
+        text.push_str(&credentials(scale));
+    }
     text
+}
+
+fn credentials(scale: &Scale) -> String {
+    let mut table = Table::new(&["manifest GET with", "on", "in a second", "ratio"]);
+    for run in &scale.credentials {
+        for credential in Credential::ALL {
+            table.row([
+                credential.name().to_owned(),
+                run.kind.name().to_owned(),
+                format!("{:.0}", run.rate(credential)),
+                format!("{:.2} ×", run.ratio(credential)),
+            ]);
+        }
+    }
+    table.text()
 }
 
 fn collection(run: &Collection) -> String {

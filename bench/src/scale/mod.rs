@@ -1,9 +1,11 @@
-//! What has to stay as fast as it was when there is much more of it: collection beside requests, and long lists.
+//! What has to stay as fast as it was when there is more to do: collection beside requests, long lists, and knowing
+//! who is asking.
 //!
 //! Both are measured on each pair of a database and a store, with servers that the tests start too. The rows and the
 //! objects are put there past the server, since pushing them would take hours.
 
 pub(crate) mod collection;
+pub(crate) mod credentials;
 mod load;
 pub(crate) mod names;
 mod place;
@@ -14,6 +16,7 @@ use serde::Serialize;
 
 use crate::tell;
 use collection::Collection;
+use credentials::Credentials;
 use names::Names;
 use place::Kind;
 
@@ -24,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) blobs: Option<u32>,
     /// Whether lists are measured, and with how many requests for each page.
     pub(crate) requests: Option<u32>,
+    /// Whether credentials are compared, and in how many rounds.
+    pub(crate) rounds: Option<u32>,
 }
 
 /// What was found.
@@ -33,6 +38,8 @@ pub(crate) struct Scale {
     pub(crate) collection: Vec<Collection>,
     /// Lists, on each pair.
     pub(crate) names: Vec<Names>,
+    /// Credentials, on each pair.
+    pub(crate) credentials: Vec<Credentials>,
 }
 
 /// Measures what `plan` asks for. It blocks and must not run inside an asynchronous runtime.
@@ -46,6 +53,10 @@ pub(crate) fn measure(program: &Path, plan: Plan) -> anyhow::Result<Scale> {
         if let Some(requests) = plan.requests {
             tell(&format!("long lists on {}", kind.name()));
             scale.names.push(names::measure(program, kind, requests)?);
+        }
+        if let Some(rounds) = plan.rounds {
+            tell(&format!("credentials on {}", kind.name()));
+            scale.credentials.push(credentials::measure(program, kind, rounds)?);
         }
     }
     Ok(scale)
