@@ -1,17 +1,23 @@
 //! From the `Authorization` header to an identity.
 
-use auth::{Auth, BearerError, Identity, Limit, SignInError};
+use auth::{Auth, BearerError, Gate, Identity, SignInError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use registry::Caller;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::context::Context;
 
 /// The user name that stands for whoever owns the token.
 const ANY_OWNER: &str = "__token__";
+/// The user name that stands for whichever account a job's token leads to.
+const ANY_JOB: &str = "oidc";
+
+/// How a token that is stored begins, and how long it is.
+const STORED_TOKEN_PREFIX: &str = "lrd_";
+const STORED_TOKEN_LENGTH: usize = 57;
 
 /// Why credentials were not accepted.
 #[derive(Debug)]
@@ -73,7 +79,7 @@ pub(crate) fn presented(headers: &HeaderMap) -> Result<Presented<'_>, IdentifyEr
     let text = String::from_utf8(decoded).map_err(|_| IdentifyError::Malformed)?;
     let (username, secret) = text.split_once(':').ok_or(IdentifyError::Malformed)?;
     // A token that was copied or read from a file often has a line break at its end, and no token has one.
-    let secret = if username == ANY_OWNER { secret.trim() } else { secret };
+    let secret = if [ANY_OWNER, ANY_JOB].contains(&username) { secret.trim() } else { secret };
     Ok(Presented::Basic(username.to_owned(), SecretString::from(secret)))
 }
 
@@ -86,19 +92,40 @@ pub(crate) async fn identify(
     match presented(headers)? {
         Presented::Nothing => Ok(Identity::anonymous()),
         Presented::Basic(username, secret) => {
-            auth.identify_basic(&username, &secret, context.client).await.map_err(IdentifyError::Basic)
+            let found = auth.identify_basic(&username, &secret, context.client).await;
+            found.map_err(|error| {
+                let is_counted =
+                    matches!(error, SignInError::Wrong) && is_stored_token(secret.expose_secret());
+                counted(auth, context, is_counted).unwrap_or(IdentifyError::Basic(error))
+            })
         }
-        Presented::Bearer(token) => auth.identify_bearer(token).await.map_err(IdentifyError::Bearer),
+        Presented::Bearer(token) => {
+            let found = auth.identify_bearer(token, context.client).await;
+            found.map_err(|error| {
+                let is_counted = matches!(error, BearerError::Invalid) && is_stored_token(token);
+                counted(auth, context, is_counted).unwrap_or(IdentifyError::Bearer(error))
+            })
+        }
     }
+}
+
+/// Whether a secret has the form of a token that is looked for in the database.
+fn is_stored_token(secret: &str) -> bool {
+    secret.len() == STORED_TOKEN_LENGTH && secret.starts_with(STORED_TOKEN_PREFIX)
+}
+
+/// Counts a token that is none. Nobody guesses one; but who repeats one that was revoked, over and over, is told to
+/// come again later. Only the answer changes: a neighbour at the same address who has a good token keeps it.
+fn counted(auth: &Auth, context: &Context, is_counted: bool) -> Option<IdentifyError> {
+    if !is_counted {
+        return None;
+    }
+    let allowance = auth.gate_take(Gate::InvalidToken, context.client);
+    let retry_after = allowance.next;
+    (!allowance.is_allowed).then_some(IdentifyError::Basic(SignInError::Throttled { retry_after }))
 }
 
 /// The identity as the registry's use cases take it.
 pub(crate) fn caller(identity: &Identity) -> Caller {
-    Caller {
-        principal: identity.principal.clone(),
-        limit: match &identity.limit {
-            Limit::Unlimited => None,
-            Limit::Scopes(grants) => Some(grants.clone()),
-        },
-    }
+    Caller { principal: identity.principal.clone(), limit: identity.limit.clone() }
 }

@@ -3,6 +3,7 @@
 //! * `oci`: the registry protocol under `/v2/` and the older ORAS path.
 //! * `python`: the Python index of a registry, under `/api/v1/<organization>/<registry>/python`.
 //! * `token`: the token service that its challenges point to.
+//! * `trusted_publishing`: where Python's upload tools exchange the token of a job.
 //! * `api`: management under `/api/v1`.
 //! * `ops`: health, readiness and metrics.
 //!
@@ -22,9 +23,12 @@ mod observe;
 mod oci;
 mod ops;
 mod python;
+mod rate_limit;
 mod redirect;
+mod session;
 mod tls;
 mod token;
+mod trusted_publishing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,6 +55,8 @@ pub struct Settings {
     pub head_timeout: Duration,
     /// How long requests under way are given to finish when the server stops.
     pub drain_timeout: Duration,
+    /// Whether somebody who comes from an identity provider for the first time gets an organization.
+    pub starting_organization: bool,
 }
 
 impl Default for Settings {
@@ -62,6 +68,7 @@ impl Default for Settings {
             connections: 10_000,
             head_timeout: Duration::from_secs(75),
             drain_timeout: Duration::from_secs(30),
+            starting_organization: false,
         }
     }
 }
@@ -96,6 +103,7 @@ impl Server {
             pages: self::python::Pages::new(),
             router: axum::Router::new()
                 .merge(token::router())
+                .merge(trusted_publishing::router())
                 .merge(ops::router())
                 .nest("/api/v1", api::router())
                 .fallback(api::not_found)

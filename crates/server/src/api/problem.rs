@@ -1,14 +1,18 @@
 //! Errors of the management API: problem details (RFC 9457).
 
-use auth::{AccountError, SignInError};
+use std::time::Duration;
+
+use auth::{AccountError, Allowance, ProviderError, SignInError};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use registry::{ErrorKind, PackageFault, Refusal};
 use serde::Serialize;
 
 use crate::cause::chain;
 use crate::identify::IdentifyError;
+use crate::rate_limit;
+use crate::session::Forgery;
 
 /// An answer that is an error.
 #[derive(Debug)]
@@ -18,8 +22,15 @@ pub(crate) struct Problem {
     detail: String,
     field: Option<&'static str>,
     retry_after_secs: Option<u64>,
+    challenge: &'static str,
     request_id: Option<String>,
 }
+
+/// What a client is asked for that brought nothing, or something wrong.
+const BASIC: &str = "Basic realm=\"larder\", charset=\"UTF-8\"";
+/// The same for a browser's page, which asks for name and password itself: with a scheme that browsers know, they
+/// would show a window of their own.
+const PAGE: &str = "Cookie realm=\"larder\"";
 
 #[derive(Serialize)]
 struct Details<'a> {
@@ -36,14 +47,22 @@ struct Details<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), field: None, retry_after_secs: None, request_id: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            field: None,
+            retry_after_secs: None,
+            challenge: BASIC,
+            request_id: None,
+        }
     }
 
     pub(crate) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
-    pub(super) fn method_not_allowed() -> Self {
+    pub(crate) fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "method_not_allowed",
@@ -51,22 +70,60 @@ impl Problem {
         )
     }
 
-    pub(super) fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
         problem.field = Some(field);
         problem
     }
 
-    pub(super) fn malformed(status: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn malformed(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::new(status, "malformed", detail)
     }
 
-    pub(super) fn denied(detail: impl Into<String>) -> Self {
+    pub(crate) fn denied(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "denied", detail)
     }
 
-    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
+    pub(crate) fn unauthenticated(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail)
+    }
+
+    /// The caller is who it should be, and has to show it once more.
+    pub(crate) fn proof_needed() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "proof_needed",
+            "it is a while ago that you signed in; send your password to /api/v1/auth/prove, or sign in again, \
+             and repeat this",
+        )
+    }
+
+    /// Too many attempts; one after this time is taken up.
+    pub(crate) fn throttled(detail: impl Into<String>, retry_after: Duration) -> Self {
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", detail);
+        problem.retry_after_secs = Some(retry_after.as_secs().max(1));
+        problem
+    }
+
+    /// The same at a gate.
+    pub(crate) fn limited(allowance: &Allowance) -> Self {
+        let seconds = rate_limit::seconds(allowance.next).max(1);
+        Self::throttled(
+            format!("too many requests of this kind from your address, try again in {seconds} seconds"),
+            Duration::from_secs(seconds),
+        )
+    }
+
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", detail)
+    }
+
+    /// With a challenge that makes no browser show a window of its own.
+    pub(crate) fn for_browser_if(mut self, is_browser: bool) -> Self {
+        if is_browser {
+            self.challenge = PAGE;
+        }
+        self
     }
 
     fn unavailable(cause: &dyn std::error::Error) -> Self {
@@ -80,8 +137,30 @@ impl Problem {
         problem
     }
 
+    /// Which problem it is.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// What happened, and what to do next.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The status, and what goes into the head of the answer.
+    pub(crate) fn head(&self) -> (StatusCode, HeaderMap) {
+        let mut headers = HeaderMap::new();
+        if let Some(seconds) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(self.challenge));
+        }
+        (self.status, headers)
+    }
+
     /// Names the request, so that whoever reports the problem can be helped from the log.
-    pub(super) fn of_request(mut self, id: crate::context::RequestId) -> Self {
+    pub(crate) fn of_request(mut self, id: crate::context::RequestId) -> Self {
         self.request_id = Some(id.to_string());
         self
     }
@@ -99,16 +178,10 @@ impl IntoResponse for Problem {
             request_id: self.request_id.as_deref(),
         };
         let body = serde_json::to_vec(&details).unwrap_or_default();
-        let mut response = (self.status, body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(seconds) = self.retry_after_secs {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Basic realm=\"larder\", charset=\"UTF-8\"");
-            headers.insert(WWW_AUTHENTICATE, challenge);
-        }
+        let (status, headers) = self.head();
+        let mut response = (status, headers, body).into_response();
+        let kind = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     }
 }
@@ -120,7 +193,8 @@ impl From<registry::Error> for Problem {
             ErrorKind::Refused(Refusal::Unasked) => Self::unauthenticated(message),
             // What the caller may not see is answered like what is not there.
             ErrorKind::Refused(Refusal::Hidden { .. }) | ErrorKind::NotFound(_) => Self::not_found(message),
-            ErrorKind::Refused(Refusal::RoleTooLow { .. }) | ErrorKind::Forbidden => Self::denied(message),
+            ErrorKind::Refused(Refusal::Limited { .. } | Refusal::RoleTooLow { .. })
+            | ErrorKind::Forbidden => Self::denied(message),
             ErrorKind::Conflict => Self::new(StatusCode::CONFLICT, "conflict", message),
             ErrorKind::Package(fault) => package(*fault, message),
             ErrorKind::DigestMismatch
@@ -168,6 +242,18 @@ impl From<AccountError> for Problem {
             AccountError::Conflict => Self::new(StatusCode::CONFLICT, "conflict", error.to_string()),
             AccountError::NotFound => Self::not_found(error.to_string()),
             AccountError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", error.to_string()),
+            AccountError::WrongPassword => {
+                Self::new(StatusCode::FORBIDDEN, "wrong_password", error.to_string())
+            }
+            AccountError::WrongCode => Self::new(StatusCode::FORBIDDEN, "wrong_code", error.to_string()),
+            AccountError::SignInOver => Self::unauthenticated(error.to_string()).for_browser_if(true),
+            AccountError::WrongLink => Self::new(StatusCode::FORBIDDEN, "wrong_link", error.to_string()),
+            AccountError::Throttled { retry_after } => Self::throttled(error.to_string(), *retry_after),
+            AccountError::SignUpClosed(_) => Self::denied(error.to_string()),
+            AccountError::SecondFactorOn => Self::conflict(error.to_string()),
+            AccountError::NotConfigured(_) => {
+                Self::new(StatusCode::CONFLICT, "not_configured", error.to_string())
+            }
             AccountError::Unavailable(cause) => Self::unavailable(cause),
         }
     }
@@ -179,16 +265,38 @@ impl From<auth::Unavailable> for Problem {
     }
 }
 
+impl From<ProviderError> for Problem {
+    fn from(error: ProviderError) -> Self {
+        match &error {
+            ProviderError::Unknown => Self::not_found(error.to_string()),
+            ProviderError::State => Self::new(StatusCode::FORBIDDEN, "sign_in_state", error.to_string()),
+            ProviderError::Refused => Self::new(StatusCode::FORBIDDEN, "provider_refused", error.to_string()),
+            ProviderError::NotAllowed => Self::denied(error.to_string()),
+            ProviderError::LinkedElsewhere => Self::conflict(error.to_string()),
+            ProviderError::Failed => Self::new(StatusCode::BAD_GATEWAY, "provider_failed", error.to_string()),
+            ProviderError::Unavailable(cause) => Self::unavailable(cause),
+        }
+    }
+}
+
+impl From<Forgery> for Problem {
+    fn from(forgery: Forgery) -> Self {
+        let code = match forgery {
+            Forgery::Origin => "cross_site",
+            Forgery::Token => "csrf",
+        };
+        Self::new(StatusCode::FORBIDDEN, code, forgery.to_string())
+    }
+}
+
 impl From<IdentifyError> for Problem {
     fn from(error: IdentifyError) -> Self {
         if let Some(cause) = error.unavailable() {
             return Self::unavailable(cause);
         }
-        match error {
+        match &error {
             IdentifyError::Basic(SignInError::Throttled { retry_after }) => {
-                let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", error.message());
-                problem.retry_after_secs = Some(retry_after.as_secs().max(1));
-                problem
+                Self::throttled(error.message(), *retry_after)
             }
             IdentifyError::Malformed | IdentifyError::Basic(_) | IdentifyError::Bearer(_) => {
                 Self::unauthenticated(error.message())

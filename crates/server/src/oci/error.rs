@@ -83,7 +83,7 @@ impl Failure {
     /// was not enough; without one there is no error to name (RFC 6750 §3.1).
     pub(super) fn unasked(message: &str, caller: &Caller, scope: String) -> Self {
         let mut failure = Self::unauthorized(message, None);
-        let error = caller.limit.is_some().then_some("insufficient_scope");
+        let error = caller.limit.grants().is_some().then_some("insufficient_scope");
         failure.challenge = Some(Challenge { scope: Some(scope), error });
         failure
     }
@@ -163,7 +163,9 @@ impl From<registry::Error> for Failure {
         let with = |status, code| Self::new(status, code, message.clone());
         match error.kind() {
             ErrorKind::Refused(Refusal::Unasked) => Self::unauthorized(message, None),
-            ErrorKind::Refused(Refusal::Hidden { .. } | Refusal::RoleTooLow { .. })
+            ErrorKind::Refused(
+                Refusal::Hidden { .. } | Refusal::Limited { .. } | Refusal::RoleTooLow { .. },
+            )
             | ErrorKind::Forbidden
             | ErrorKind::Conflict => with(StatusCode::FORBIDDEN, Code::Denied),
             ErrorKind::NotFound(what) => with(

@@ -195,7 +195,9 @@ impl From<registry::Error> for Failure {
             ErrorKind::Refused(Refusal::Unasked) => Self::unauthenticated(),
             // An installer takes 404 as leave to look for the project elsewhere. It is said of projects alone,
             // and only to those who may know.
-            ErrorKind::Refused(Refusal::Hidden { .. } | Refusal::RoleTooLow { .. })
+            ErrorKind::Refused(
+                Refusal::Hidden { .. } | Refusal::Limited { .. } | Refusal::RoleTooLow { .. },
+            )
             | ErrorKind::NotFound(What::Organization | What::Registry)
             | ErrorKind::Forbidden => Self::denied(message),
             ErrorKind::NotFound(

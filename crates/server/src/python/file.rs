@@ -69,7 +69,7 @@ pub(super) async fn metadata(exchange: &Exchange<'_>, path: &FilePath) -> Result
     let about = About {
         tag: format!("\"{}.metadata\"", path.sha256),
         last_modified: None,
-        public: registry.python_projects(&granted).public,
+        public: granted.is_public(),
     };
     if exchange.header(IF_NONE_MATCH).is_some_and(|tags| names_tag(tags, &about.tag)) {
         return Ok(about.unchanged());

@@ -18,7 +18,6 @@ mod upload;
 
 use std::sync::Arc;
 
-use auth::Limit;
 use http::header::{CONTENT_LENGTH, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body::Body as _;
@@ -144,7 +143,7 @@ async fn answer(
     call: Result<Call, python::CallError>,
 ) -> Result<Response, Failure> {
     let identity = identify::identify(&state.auth, &parts.headers, context).await?;
-    if matches!(identity.limit, Limit::Scopes(_)) {
+    if identity.limit.grants().is_some() {
         return Err(Failure::denied(
             "this token is for pushing and pulling under /v2/; use a password or a personal token here",
         ));

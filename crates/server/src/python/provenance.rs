@@ -25,10 +25,6 @@ pub(super) async fn get(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, PROVENANCE_TYPE);
     // More can be attested later.
-    set(
-        headers,
-        CACHE_CONTROL,
-        &format!("{}, no-cache", audience(registry.python_projects(&granted).public)),
-    );
+    set(headers, CACHE_CONTROL, &format!("{}, no-cache", audience(granted.is_public())));
     Ok(response)
 }

@@ -20,7 +20,7 @@ use crate::body::{Body, Response, empty};
 pub(super) async fn list(exchange: &Exchange<'_>) -> Result<Response, Failure> {
     let granted = exchange.grant::<PackagesRead>().await?;
     let format = negotiate(exchange)?;
-    let state = exchange.state.registry.python_projects(&granted);
+    let state = exchange.state.registry.python_projects(&granted)?;
     let key = PageKey { subject: Subject::Projects(state.registry_id), serial: state.serial, format };
     answer(exchange, key, state.public, async {
         let names = exchange.state.registry.python_project_names(&granted).await?;

@@ -1,6 +1,7 @@
 //! The token service that challenges point to: `GET` and `POST /token` (Docker token authentication; the
-//! `POST` form follows RFC 6749 §4.3 and §6).
+//! `POST` form follows RFC 6749 §4.3 and §6, and RFC 8693).
 
+mod exchange;
 mod grant;
 
 use access::scope::parse_list;
@@ -83,8 +84,10 @@ async fn by_form(
             let found = state.auth.identify_refresh(token).await.map_err(IdentifyError::Bearer);
             (found, Refresh::Same(SecretString::from(token)))
         }
+        Some(exchange::GRANT) => return exchange::exchange(&state, &context, &parameters).await,
         _ => {
-            let message = "grant_type has to be password or refresh_token";
+            let message = "grant_type has to be password, refresh_token or \
+                           urn:ietf:params:oauth:grant-type:token-exchange";
             return error(StatusCode::BAD_REQUEST, ErrorCode::Unsupported, message);
         }
     };
@@ -160,7 +163,9 @@ fn refused(reason: &IdentifyError) -> Response {
             response
         }
         IdentifyError::Bearer(BearerError::Invalid | BearerError::Expired | BearerError::Unavailable(_))
-        | IdentifyError::Basic(SignInError::Wrong | SignInError::Unavailable(_))
+        | IdentifyError::Basic(
+            SignInError::Wrong | SignInError::SecondFactor | SignInError::Unavailable(_),
+        )
         | IdentifyError::Malformed => {
             error(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, &reason.message())
         }
@@ -182,6 +187,10 @@ fn error(status: StatusCode, code: ErrorCode, message: &str) -> Response {
         StatusCode::BAD_REQUEST => "unsupported_grant_type",
         _ => "temporarily_unavailable",
     };
+    error_as(status, code, oauth, message)
+}
+
+fn error_as(status: StatusCode, code: ErrorCode, oauth: &str, message: &str) -> Response {
     let errors = ErrorBody::new(code, message).errors;
     answer(status, json!({ "errors": errors, "error": oauth, "error_description": message }).to_string())
 }
