@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests run beside the server: the engines and clients that Debian packages, the clients and
 # conformance suites that are pinned as Go modules, the database, the object store and the balancer that servers
-# share, two cargo subcommands, the Python clients with the real packages that they carry, and the Python indexes
-# that the benchmark compares with. Everything that is already there is left alone, so a second run says nothing
-# and touches no network.
+# share, the identity providers, the mail server and the browser that people sign in with, two cargo subcommands,
+# the Python clients with the real packages that they carry, and the Python indexes that the benchmark compares
+# with. Everything that is already there is left alone, so a second run says nothing and touches no network.
 #
-#   scripts/install-test-tools.sh [packages] [clients] [conformance] [conformance-dev] [services] [cargo] [python]
-#       [python-peers]
+#   scripts/install-test-tools.sh [packages] [clients] [conformance] [conformance-dev] [services] [identity] [cargo]
+#       [python] [python-peers]
 #
 # Without an argument: everything but conformance-dev and python-peers. The former is a commit of the
 # specification's main branch without a release, which a module proxy need not hold; `make conformance` asks for
@@ -33,6 +33,10 @@ readonly programs=(docker dockerd containerd runc podman buildah skopeo docker-r
 readonly service_packages=(postgresql haproxy)
 # Debian keeps the database's programs apart by version, and the tests find them there.
 readonly postgresql_needed=15
+# The browser, and what drives it.
+readonly identity_packages=(chromium chromium-driver)
+# The oldest Node.js that the pinned identity provider works with.
+readonly node_needed=20.12
 # Where the machine has no Python that is new enough for the pinned clients.
 readonly python_packages=(python3 python3-venv)
 readonly python_needed=3.11
@@ -195,6 +199,56 @@ install_services() {
     build "the object store that is pinned in tests/tools/versitygw" build_versitygw
 }
 
+# Node.js with npm, new enough for what is pinned.
+check_node() {
+    local found
+    if ! { command -v node && command -v npm; } >/dev/null; then
+        fail "the programs node and npm are missing: install Node.js $node_needed or newer and put it on the path"
+        return 1
+    fi
+    found=$(node --version)
+    found=${found#v}
+    if [[ $(printf '%s\n%s\n' "$node_needed" "$found" | sort -V | head -n 1) != "$node_needed" ]]; then
+        fail "Node.js $found is too old for the pinned identity provider: install Node.js $node_needed or newer"
+        return 1
+    fi
+}
+
+# Installs the packages that tests/tools/<name>/package-lock.json pins, each with its hash. The tests find them as
+# node/<name> in the tool directory.
+install_node_packages() {
+    local name=$1 source=$repository/tests/tools/$1 installed
+    installed=$cache/node/$name-$(cat "$source"/package*.json | sha256sum | cut -c1-16)
+    if [[ ! -e $installed/.complete ]]; then
+        check_node || return 0
+        tell "installing $name"
+        rm -rf "$installed"
+        mkdir -p "$installed"
+        cp "$source"/package*.json "$installed/"
+        # No package's own script runs here.
+        if ! (cd "$installed" && npm ci --silent --ignore-scripts --no-audit --no-fund) </dev/null >&2; then
+            fail "cannot install $name: see the message above"
+            return 0
+        fi
+        touch "$installed/.complete"
+    fi
+    mkdir -p "$tools/node"
+    ln -sfn "$installed" "$tools/node/$name"
+}
+
+install_identity() {
+    local name
+    install_debian "${identity_packages[@]}"
+    for name in chromium chromedriver; do
+        command -v "$name" >/dev/null ||
+            fail "the program $name is missing although its package is installed: reinstall the package"
+    done
+    install_node_packages oidc-provider
+    for name in moto aiosmtpd; do
+        install_environment "$name" "services/$name.txt"
+    done
+}
+
 # One cargo subcommand of one version, kept apart from the tools because compiling it takes minutes.
 install_cargo_command() {
     local name=$1 version=$2 root=$cache/$1-$2
@@ -305,15 +359,15 @@ exec 9>"$tools/.lock"
 flock 9
 
 groups=("$@")
-((${#groups[@]})) || groups=(packages clients conformance services cargo python)
+((${#groups[@]})) || groups=(packages clients conformance services identity cargo python)
 for group in "${groups[@]}"; do
     case $group in
-        packages | clients | conformance | conformance-dev | services | cargo | python | python-peers)
+        packages | clients | conformance | conformance-dev | services | identity | cargo | python | python-peers)
             "install_${group//-/_}"
             ;;
         *)
-            fail "there is no group $group: use packages, clients, conformance, conformance-dev, services, cargo," \
-                "python or python-peers"
+            fail "there is no group $group: use packages, clients, conformance, conformance-dev, services, identity," \
+                "cargo, python or python-peers"
             ;;
     esac
 done

@@ -10,11 +10,16 @@
 mod api;
 mod background;
 pub mod balancer;
+mod browser;
 pub mod bucket;
+pub mod cognito;
 mod command;
 mod dockerd;
 pub mod fault;
 pub mod images;
+pub mod issuer;
+mod mail;
+pub mod oidc;
 mod port;
 pub mod postgres;
 mod process;
@@ -26,14 +31,16 @@ mod service;
 
 pub use api::{Answer, Api, Place, Role, Visibility};
 pub use background::Background;
+pub use browser::{Browser, Cookie};
 pub use command::{Output, Sandbox, run, run_within, tool};
 pub use dockerd::Dockerd;
+pub use mail::{MailServer, Message};
 pub use port::free_port;
 pub use random::{random_bytes, random_word};
 pub use replicas::Replicas;
 pub use reqwest::Method;
 pub use reqwest::blocking::{Body, RequestBuilder};
-pub use server::{Options, Server};
+pub use server::{Options, Server, TEST_SEALING_KEY};
 
 /// The digest of `bytes` as a client writes it: `sha256:` and 64 lower case hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {

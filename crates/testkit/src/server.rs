@@ -25,6 +25,11 @@ const ATTEMPTS: usize = 5;
 
 /// The variable with the database's URL.
 const DATABASE: &str = "LARDER_DATABASE__URL";
+/// The variable with the key that seals what is stored and must be read again.
+const SEALING_KEY: &str = "LARDER_AUTH__SEALING_KEY";
+/// The sealing key of every server whose rows are not beside it: those that share a database share the key. It
+/// protects nothing.
+pub const TEST_SEALING_KEY: &str = "dGhpcyBrZXkgb2YgdGhlIHRlc3RzIGlzIG5vIHNlY3I=";
 /// The variable with the object store's URL.
 const STORAGE: &str = "LARDER_STORAGE__URL";
 
@@ -322,7 +327,7 @@ impl Server {
             }
         }
         if let Some(database) = self.database() {
-            command.env(DATABASE, database.url());
+            command.env(DATABASE, database.url()).env(SEALING_KEY, TEST_SEALING_KEY);
         }
         if let Some(bucket) = self.bucket() {
             command.env(STORAGE, bucket.url()).envs(bucket.env());

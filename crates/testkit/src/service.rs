@@ -38,8 +38,10 @@ impl Undertaker {
                     sleep 0.1
                 done
                 kill -9 "$pid"
+                # What it has started may be in its group, and may write a last file while all are removed.
+                kill -9 "-$pid"
             fi
-            rm -rf "$2"
+            rm -rf "$2" || { sleep 0.5; rm -rf "$2"; }
         "#;
         let shell = Command::new("sh")
             .args(["-c", SCRIPT, "sh", signal])

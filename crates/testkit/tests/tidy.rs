@@ -34,7 +34,8 @@ const WALLS: &[(&str, &[&str])] = &[
     ("hyper", &["server"]),
     ("axum", &["server"]),
     ("http", &["oci", "python", "server"]),
-    ("reqwest", &["testkit", "transfer"]),
+    ("reqwest", &["auth", "testkit", "transfer"]),
+    ("lettre", &["auth"]),
     ("rustix", &["blobs", "bench", "testkit"]),
 ];
 
