@@ -9,6 +9,7 @@ mod crane;
 mod docker;
 mod helm;
 mod oras;
+mod pages;
 mod podman;
 mod readme;
 mod regctl;

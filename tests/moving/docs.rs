@@ -34,6 +34,9 @@ fn the_page_works_line_by_line() {
     push(&small.api(), "v1");
     small.stop();
     run(&mut small.command(&["backup", "--to", &home.file("larder-backup")])).success();
+    std::fs::create_dir(home.file("larder-data")).expect("the home of the test is empty");
+    std::fs::copy(small.data_directory().join("sealing.key"), home.file("larder-data/sealing.key"))
+        .expect("a server on one machine has made its key");
 
     let ports = [0; 3].map(|_| testkit::free_port().to_string());
     let program = Path::new(env!("CARGO_BIN_EXE_larder")).parent().expect("a file is in a folder");

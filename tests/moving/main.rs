@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 use testkit::bucket::S3;
 use testkit::postgres::Postgres;
-use testkit::{Api, Options, Server, random_bytes, run};
+use testkit::{Api, Options, Server, TEST_SEALING_KEY, random_bytes, run};
 
 const REPOSITORY: &str = "demo/main/app";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -48,7 +48,10 @@ fn a_backup_moves_between_databases_and_storages_and_back() {
     // The server over the new places may not have started before the rows are there.
     let many = options().postgres(&database).bucket(&bucket).admin_password(small.admin_password());
     let mut restore = small.command(&["restore", "--from", &path("first")]);
-    restore.env("LARDER_DATABASE__URL", database.url()).env("LARDER_STORAGE__URL", bucket.url());
+    restore
+        .env("LARDER_DATABASE__URL", database.url())
+        .env("LARDER_AUTH__SEALING_KEY", TEST_SEALING_KEY)
+        .env("LARDER_STORAGE__URL", bucket.url());
     run(restore.envs(bucket.env())).success().says(" 0 are not");
     let many = Server::start(many);
     let serves = |api: &Api, layers: &[String]| {

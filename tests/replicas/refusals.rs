@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use testkit::bucket::{Bucket, S3};
 use testkit::fault::{Fault, Proxy, Rule};
 use testkit::postgres::{Database, Postgres};
-use testkit::{Output, Server, run_within};
+use testkit::{Output, Server, TEST_SEALING_KEY, run_within};
 
 use crate::scene::options;
 
@@ -22,6 +22,7 @@ fn refuses(database: &str, storage: Option<(&str, &Bucket)>, folder: &TempDir, t
     command
         .env("LARDER_LOG__LEVEL", "error")
         .env("LARDER_DATABASE__URL", database)
+        .env("LARDER_AUTH__SEALING_KEY", TEST_SEALING_KEY)
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .stdin(Stdio::null());
     if let Some((url, bucket)) = storage {
@@ -104,6 +105,17 @@ fn a_database_that_lets_nobody_in_is_refused() {
     refuses(&database.through(&proxy).url(), &["database.url"]);
     proxy.outage();
     refuses(&database.through(&proxy).url(), &["database.url"]);
+}
+
+/// Each server would make one of its own, and none could read what another has sealed.
+#[test]
+fn a_shared_database_without_a_sealing_key_is_refused() {
+    let database = Postgres::shared().database();
+    for subcommand in [["serve"].as_slice(), &["config", "check"], &["gc", "--once"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+        command.args(subcommand).env("LARDER_DATABASE__URL", database.url()).stdin(Stdio::null());
+        expect_refusal(run_within(LIMIT, &mut command), &["auth.sealing_key", "larder config new-key"]);
+    }
 }
 
 #[test]

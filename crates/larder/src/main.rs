@@ -4,6 +4,7 @@ mod bootstrap;
 mod command;
 mod logging;
 mod open;
+mod sealing;
 mod settings;
 mod snapshot;
 mod worker;

@@ -76,7 +76,7 @@ impl Opened {
     async fn wire(settings: &Settings, blobs: Store) -> anyhow::Result<Self> {
         let clock = Clock::system();
         let db = Db::open(settings.database_options()?).await.context("cannot open the database")?;
-        let auth = Auth::open(db.clone(), clock.clone(), settings.auth.settings())
+        let auth = Auth::open(db.clone(), clock.clone(), settings.sign_in()?)
             .await
             .context("cannot set up sign-in")?;
         let registry = Registry::new(db.clone(), blobs.clone(), clock, settings.registry());

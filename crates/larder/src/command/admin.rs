@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use access::{Role, Visibility};
 use anyhow::Context as _;
-use auth::NewUser;
+use auth::{AccountError, NewUser};
 use clap::Subcommand;
 use oci::{OrganizationName, RegistryName};
 use registry::{Caller, OrganizationMembersManage, PackagesManage, RegistryCreate, RegistrySettings};
@@ -39,6 +39,23 @@ pub(super) enum AdminCommand {
         /// Read the password from standard input.
         #[arg(long)]
         password_stdin: bool,
+    },
+    /// Sign a user out everywhere and let nothing of theirs count until the user is enabled again: no password, no
+    /// token, no identity provider. Nothing is deleted.
+    DisableUser {
+        /// The user.
+        username: String,
+    },
+    /// Let a disabled user in again.
+    EnableUser {
+        /// The user.
+        username: String,
+    },
+    /// Take a user's second factor and recovery codes away, for who has lost them. The password is enough then
+    /// until the user sets up a new one.
+    ResetSecondFactor {
+        /// The user.
+        username: String,
     },
     /// Delete a user.
     DeleteUser {
@@ -111,6 +128,29 @@ pub(super) async fn run(command: AdminCommand, settings: Settings) -> anyhow::Re
             auth.user_create(new).await.with_context(|| format!("cannot create user {username}"))?;
             say(&format!("user {username} is created{}", password.told()))
         }
+        AdminCommand::DisableUser { username } => {
+            auth.user_disable(&username).await.with_context(|| format!("cannot disable user {username}"))?;
+            say(&format!(
+                "user {username} is disabled; nothing of theirs counts until `larder admin enable-user {username}`"
+            ))
+        }
+        AdminCommand::EnableUser { username } => {
+            auth.user_enable(&username).await.with_context(|| format!("cannot enable user {username}"))?;
+            say(&format!("user {username} is enabled"))
+        }
+        AdminCommand::ResetSecondFactor { username } => {
+            auth.user_get(&username).await.with_context(|| format!("cannot find user {username}"))?;
+            match auth.second_factor_remove(&username).await {
+                Ok(()) => {
+                    say(&format!("user {username} has no second factor any more; the password is enough"))
+                }
+                // The user was found, so it is the second factor that is not there.
+                Err(AccountError::NotFound) => say(&format!("user {username} has no second factor")),
+                Err(error) => {
+                    Err(error).with_context(|| format!("cannot reset the second factor of {username}"))
+                }
+            }
+        }
         AdminCommand::DeleteUser { username } => {
             auth.user_delete(&username).await.with_context(|| format!("cannot delete user {username}"))?;
             say(&format!("user {username} is deleted"))
@@ -168,8 +208,9 @@ async fn list_users(opened: &Opened) -> anyhow::Result<ExitCode> {
         let Some(last) = page.last() else { return Ok(ExitCode::SUCCESS) };
         after = Some(last.username.clone());
         for user in &page {
-            let note = if user.system_admin { " (system administrator)" } else { "" };
-            say(&format!("{}\t{}{note}", user.username, user.email))?;
+            let administrator = if user.system_admin { " (system administrator)" } else { "" };
+            let disabled = if user.is_disabled { " (disabled)" } else { "" };
+            say(&format!("{}\t{}{administrator}{disabled}", user.username, user.email))?;
         }
     }
 }

@@ -49,7 +49,7 @@ struct Options {
 enum Command {
     /// Run the registry.
     Serve,
-    /// Check or show the configuration.
+    /// Check or show the configuration, or make a key for it.
     Config {
         #[command(subcommand)]
         command: config::ConfigCommand,
@@ -84,7 +84,7 @@ impl Larder {
         };
         match self.command {
             Command::Serve => block_on(serve::run(load()?)),
-            Command::Config { command } => config::run(&command, &load()?),
+            Command::Config { command } => config::run(&command, load),
             Command::Admin { command } => block_on(admin::run(command, load()?)),
             Command::Gc(arguments) => block_on(gc::run(arguments, load()?)),
             Command::Migrate(arguments) => block_on(migrate::run(arguments, load()?)),

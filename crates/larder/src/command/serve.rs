@@ -19,12 +19,8 @@ pub(super) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let opened = Opened::for_serving(&settings).await?;
     opened.registry.expect_no_lost_database().await?;
     bootstrap::run(&opened, &settings).await.context("the first start could not be completed")?;
-    let server = Server::new(
-        opened.registry.clone(),
-        opened.auth.clone(),
-        settings.server.http()?,
-        readiness(&opened),
-    );
+    let server =
+        Server::new(opened.registry.clone(), opened.auth.clone(), settings.http()?, readiness(&opened));
     for address in listeners.addresses() {
         tracing::info!(%address, tls = settings.server.tls().is_some(), "listening on {address}");
     }

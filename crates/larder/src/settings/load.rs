@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use config::{Config, Environment, File, FileFormat};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Settings;
+use super::provider::ProviderSettings;
 
 /// What flags override.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(crate) struct Overrides {
 const DEFAULT_FILE: &str = "larder.toml";
 const PREFIX: &str = "LARDER";
 const SEPARATOR: &str = "__";
+/// Stands for a key of the user's own. No TOML file can be made to hold it by accident.
+const ANY: &str = "\0";
 
 /// Reads the settings in force.
 pub(crate) fn load(file: Option<&Path>, overrides: Overrides) -> anyhow::Result<Settings> {
@@ -26,7 +29,7 @@ pub(crate) fn load(file: Option<&Path>, overrides: Overrides) -> anyhow::Result<
     load_from(file, environment, overrides)
 }
 
-fn load_from(
+pub(super) fn load_from(
     file: Option<&Path>,
     environment: Vec<(String, String)>,
     overrides: Overrides,
@@ -48,8 +51,6 @@ fn load_from(
             .prefix_separator("_")
             .separator(SEPARATOR)
             .try_parsing(true)
-            .list_separator(",")
-            .with_list_parse_key("server.trusted_proxies")
             .source(Some(environment.clone())),
     );
     if let Some(data_dir) = overrides.data_dir {
@@ -60,11 +61,11 @@ fn load_from(
         builder = builder.set_override("server.listen", listen)?;
     }
     let mut merged: Value = builder.build()?.try_deserialize()?;
-    let known = serde_json::to_value(Settings::default())?;
+    let known = known()?;
     check_known(&merged, &known, "")?;
-    keep_text(&mut merged, &known, &environment, "");
+    keep_type(&mut merged, &known, &environment, "");
     let settings: Settings =
-        serde_json::from_value(merged.clone()).map_err(|error| name_key(&merged, &known, error))?;
+        serde_json::from_value(merged.clone()).map_err(|error| name_key(&merged, error))?;
     settings.check()?;
     Ok(settings)
 }
@@ -78,13 +79,28 @@ fn check_toml(path: &Path) -> anyhow::Result<()> {
     anyhow::bail!("{} is not TOML: line {line}: {}", path.display(), error.message())
 }
 
-/// Refuses a key that the default settings do not have.
+/// Every key with its default. In a section whose keys are names of the user's own, [`ANY`] stands for each.
+fn known() -> anyhow::Result<Value> {
+    let mut known = serde_json::to_value(Settings::default())?;
+    let mut provider = serde_json::to_value(ProviderSettings::default())?;
+    for claims in ["required_claims", "access_token_required_claims"] {
+        provider[claims] = json!({ ANY: "" });
+    }
+    known["auth"]["providers"] = json!({ ANY: provider });
+    Ok(known)
+}
+
+fn expected<'known>(known: &'known Value, key: &str) -> Option<&'known Value> {
+    known.get(key).or_else(|| known.get(ANY))
+}
+
+/// Refuses a key that nothing knows.
 fn check_known(found: &Value, known: &Value, path: &str) -> anyhow::Result<()> {
-    let (Value::Object(found), Value::Object(known)) = (found, known) else { return Ok(()) };
+    let (Value::Object(found), Value::Object(keys)) = (found, known) else { return Ok(()) };
     for (key, value) in found {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-        let Some(expected) = known.get(key) else {
-            let closest = known
+        let Some(expected) = expected(known, key) else {
+            let closest = keys
                 .keys()
                 .max_by(|one, other| strsim::jaro(key, one).total_cmp(&strsim::jaro(key, other)))
                 .map(|closest| if path.is_empty() { closest.clone() } else { format!("{path}.{closest}") })
@@ -99,37 +115,43 @@ fn check_known(found: &Value, known: &Value, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An error of the whole does not say which key it is about, so each key is tried alone.
-fn name_key(found: &Value, known: &Value, error: serde_json::Error) -> anyhow::Error {
-    let keys = found.as_object().into_iter().flatten().flat_map(|(section, values)| {
-        values.as_object().into_iter().flatten().map(move |(key, value)| (section, key, value))
-    });
-    for (section, key, value) in keys {
-        let mut settings = known.clone();
-        settings[section][key] = value.clone();
-        if let Err(error) = serde_json::from_value::<Settings>(settings) {
-            return anyhow::Error::new(error).context(format!("{section}.{key} is not usable"));
+/// An error of the whole does not say which key it is about, so each value is tried alone.
+fn name_key(found: &Value, error: serde_json::Error) -> anyhow::Error {
+    first_unusable(found, &mut Vec::new()).unwrap_or_else(|| error.into())
+}
+
+fn first_unusable(found: &Value, path: &mut Vec<String>) -> Option<anyhow::Error> {
+    let alone = path.iter().rev().fold(found.clone(), |value, key| json!({ key: value }));
+    let error = serde_json::from_value::<Settings>(alone).err()?;
+    for (key, value) in found.as_object().into_iter().flatten() {
+        path.push(key.clone());
+        if let Some(error) = first_unusable(value, path) {
+            return Some(error);
         }
+        path.pop();
     }
-    error.into()
+    (!path.is_empty()).then(|| anyhow::Error::new(error).context(format!("{} is not usable", path.join("."))))
 }
 
 /// A variable is text. Guessing its type is right for numbers and wrong for a password of digits, so where
-/// a text is expected the variable's own text is put back.
-fn keep_text(found: &mut Value, known: &Value, environment: &config::Map<String, String>, path: &str) {
-    let (Value::Object(found), Value::Object(known)) = (found, known) else { return };
+/// a text is expected the variable's own text is put back, and where a list is, the text between its commas.
+fn keep_type(found: &mut Value, known: &Value, environment: &config::Map<String, String>, path: &str) {
+    let Value::Object(found) = found else { return };
     for (key, value) in found {
         let name = if path.is_empty() { key.clone() } else { format!("{path}{SEPARATOR}{key}") };
-        match known.get(key) {
-            Some(Value::String(_)) => {
-                let variable = format!("{PREFIX}_{}", name.to_uppercase());
-                if !value.is_string()
-                    && let Some(text) = environment.get(&variable)
-                {
+        let variable = || environment.get(&format!("{PREFIX}_{}", name.to_uppercase()));
+        match expected(known, key) {
+            Some(Value::String(_)) if !value.is_string() => {
+                if let Some(text) = variable() {
                     *value = Value::String(text.clone());
                 }
             }
-            Some(section) => keep_text(value, section, environment, &name),
+            Some(Value::Array(_)) if !value.is_array() => {
+                if let Some(text) = variable() {
+                    *value = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+                }
+            }
+            Some(section) => keep_type(value, section, environment, &name),
             None => {}
         }
     }
@@ -142,6 +164,8 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
+
+    const KEY: &str = "c29tZSBzZWFsaW5nIGtleSBvZiAzMiByYW5kb20gYi4=";
 
     fn load_with(toml: &str, environment: &[(&str, &str)], overrides: Overrides) -> anyhow::Result<Settings> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -201,7 +225,7 @@ mod tests {
         assert_eq!(settings.bootstrap.organization, "");
         assert!(!settings.gc.enabled);
         assert_eq!(settings.registry().open_uploads_per_user, 7);
-        assert_eq!(settings.server.http().unwrap().trusted_proxies.len(), 2);
+        assert_eq!(settings.http().unwrap().trusted_proxies.len(), 2);
     }
 
     #[test]
@@ -219,6 +243,15 @@ mod tests {
             ("[database]\nurl = \"mysql://localhost/larder\"\n", "database.url"),
             ("[database]\nurl = \"sqlite:\"\n", "sqlite:PATH"),
             ("[database]\nconnections = 0\n", "database.connections"),
+            ("[database]\nurl = \"postgres://localhost/larder\"\n", "larder config new-key"),
+            ("[auth.providers]\ncorp = 5\n", "auth.providers.corp is a section"),
+            ("[auth.providers.corp]\nscopes = 5\n", "auth.providers.corp.scopes is not usable"),
+            ("[auth.providers.corp]\nisuer = \"\"\n", "did you mean auth.providers.corp.issuer?"),
+            (
+                "[auth.providers.corp.required_claims]\ntoken_use = 5\n",
+                "required_claims.token_use is not usable",
+            ),
+            ("[server.listen]\nhost = \"localhost\"\n", "server.listen"),
             ("server = 5\n", "section"),
             ("not toml", "TOML"),
         ] {
@@ -234,6 +267,7 @@ mod tests {
             &[
                 ("LARDER_BOOTSTRAP__ADMIN_PASSWORD", "correct horse battery"),
                 ("LARDER_DATABASE__URL", "postgres://larder:hunter2@db.example.org/larder?sslmode=require"),
+                ("LARDER_AUTH__SEALING_KEY", KEY),
             ],
             Overrides::default(),
         )
@@ -242,7 +276,11 @@ mod tests {
         assert!(!text.contains("correct horse"), "{text}");
         assert!(!text.contains("hunter2"), "{text}");
         assert!(text.contains("postgres://larder:********@db.example.org/larder?sslmode=require"), "{text}");
-        assert!(text.contains("********"));
-        load_with(&text, &[], Overrides::default()).unwrap();
+        assert!(!text.contains(KEY), "{text}");
+        assert!(text.contains("sealing_key = \"********\""), "{text}");
+        // What is not masked is as it was; what is has to come from where it is kept.
+        load_with(&text, &[("LARDER_AUTH__SEALING_KEY", KEY)], Overrides::default()).unwrap();
+        let error = format!("{:#}", load_with(&text, &[], Overrides::default()).unwrap_err());
+        assert!(error.contains("auth.sealing_key is not usable"), "{error}");
     }
 }

@@ -3,17 +3,25 @@
 
 mod duration;
 mod load;
+mod mail;
+mod provider;
+mod secret;
+mod sign_in;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use server::TlsFiles;
 
 use duration::Text;
+use secret::{mask, mask_url};
+
 pub(crate) use load::{Overrides, load};
+pub(crate) use mail::MailSettings;
+pub(crate) use sign_in::AuthSettings;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -23,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) storage: StorageSettings,
     pub(crate) database: DatabaseSettings,
     pub(crate) auth: AuthSettings,
+    pub(crate) mail: MailSettings,
     pub(crate) uploads: UploadSettings,
     pub(crate) gc: GcSettings,
     pub(crate) bootstrap: BootstrapSettings,
@@ -71,8 +80,8 @@ impl ServerSettings {
         named.then(|| TlsFiles { certificate: self.tls_certificate.clone(), key: self.tls_key.clone() })
     }
 
-    /// As the server takes them.
-    pub(crate) fn http(&self) -> anyhow::Result<server::Settings> {
+    /// As the server takes them, for what this section says.
+    fn http(&self) -> anyhow::Result<server::Settings> {
         let trusted_proxies = self
             .trusted_proxies
             .iter()
@@ -192,46 +201,6 @@ impl DatabaseSettings {
     }
 }
 
-/// Sign-in.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct AuthSettings {
-    /// Life of the access tokens that clients fetch for each push and pull.
-    access_token_ttl: Text,
-    /// Life of the tokens that a client may keep in place of a password.
-    refresh_token_ttl: Text,
-}
-
-impl Default for AuthSettings {
-    fn default() -> Self {
-        let auth = auth::Settings::default();
-        Self {
-            access_token_ttl: auth.access_token_ttl.into(),
-            refresh_token_ttl: auth.refresh_token_ttl.into(),
-        }
-    }
-}
-
-impl AuthSettings {
-    /// As the sign-in takes them.
-    pub(crate) fn settings(&self) -> auth::Settings {
-        auth::Settings {
-            access_token_ttl: self.access_token_ttl.duration(),
-            refresh_token_ttl: self.refresh_token_ttl.duration(),
-            ..auth::Settings::default()
-        }
-    }
-
-    fn check(&self) -> anyhow::Result<()> {
-        // Clients of the Docker lineage take anything shorter for a minute.
-        anyhow::ensure!(
-            self.access_token_ttl.duration() >= Duration::from_mins(1),
-            "auth.access_token_ttl has to be at least 60s"
-        );
-        Ok(())
-    }
-}
-
 /// Uploads.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -314,21 +283,6 @@ impl Default for BootstrapSettings {
     }
 }
 
-/// Shows where a database is, without the password.
-fn mask_url<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    let url = secret.expose_secret();
-    let masked = url.split_once("://").and_then(|(scheme, rest)| {
-        let (who, place) = rest.rsplit_once('@')?;
-        let (user, _) = who.split_once(':')?;
-        Some(format!("{scheme}://{user}:********@{place}"))
-    });
-    serializer.serialize_str(masked.as_deref().unwrap_or(url))
-}
-
-fn mask<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(if secret.expose_secret().is_empty() { "" } else { "********" })
-}
-
 /// Logs.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -355,9 +309,15 @@ pub(crate) enum LogFormat {
 impl Settings {
     fn check(&self) -> anyhow::Result<()> {
         self.server.check()?;
-        self.auth.check()?;
+        self.mail.check(&self.server.public_url)?;
+        self.auth.check(&self.server.public_url, &self.mail)?;
         anyhow::ensure!(!self.gc.interval().is_zero(), "gc.interval has to be longer than 0s");
-        self.database.location(&self.storage.data_dir)?;
+        let location = self.database.location(&self.storage.data_dir)?;
+        // A file of the data folder would be another one on each server.
+        anyhow::ensure!(
+            matches!(location, db::Location::Sqlite(_)) || self.auth.has_sealing_key(),
+            "database.url is PostgreSQL and auth.sealing_key is not set; `larder config new-key` makes one, and every server of the database takes the same"
+        );
         anyhow::ensure!(self.database.connections > 0, "database.connections has to be at least 1");
         anyhow::ensure!(self.uploads.open_per_user > 0, "uploads.open_per_user has to be at least 1");
         Ok(())
@@ -411,6 +371,17 @@ impl Settings {
     /// Whether anything lies in the data folder.
     pub(crate) fn uses_data_dir(&self) -> bool {
         self.storage.url.is_empty() || self.database.url.expose_secret().is_empty()
+    }
+
+    /// As the server takes them.
+    pub(crate) fn http(&self) -> anyhow::Result<server::Settings> {
+        let starting_organization = self.auth.starting_organization;
+        Ok(server::Settings { starting_organization, ..self.server.http()? })
+    }
+
+    /// As the sign-in takes them. Makes the sealing key when it is to lie in a file and is not there.
+    pub(crate) fn sign_in(&self) -> anyhow::Result<auth::Settings> {
+        self.auth.settings(&self.mail, &self.server.public_url, self.database_folder().as_deref())
     }
 
     pub(crate) fn registry(&self) -> registry::Settings {

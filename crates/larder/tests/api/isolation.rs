@@ -13,7 +13,7 @@ mod table;
 
 pub(crate) use table::api_endpoints;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::python::{BuiltFile, Wheel};
 use testkit::{Api, Role, Visibility, random_bytes, random_word, sha256};
 
@@ -40,6 +40,11 @@ struct Victim {
     upload: String,
     /// A personal token of the writer.
     token_id: String,
+    /// A service account of the organization, a token and a binding of it, and an invitation.
+    account: String,
+    account_token_id: String,
+    binding_id: String,
+    invitation_id: String,
     /// A Python project in the same registry, and its one wheel.
     project: String,
     wheel: BuiltFile,
@@ -72,7 +77,28 @@ impl Victim {
         let token_id = writer.token_create("laptop")["id"].as_str().expect("a token has an id").to_owned();
         let wheel = wheel_of(&format!("pkg-{}", random_word()));
         writer.python_upload(&organization.name, &registry, &wheel).expect(&[200]);
+        let account = account_name();
+        let made = |rest: &str, body: &Value| -> Value {
+            let path = format!("/organizations/{}{rest}", organization.name);
+            organization.admin().manage("POST", &path, body).expect(&[201]).json()
+        };
+        let id = |made: Value| made["id"].as_str().expect("what was made has an id").to_owned();
+        made("/service-accounts", &json!({ "name": account }));
+        let account_token_id =
+            id(made(&format!("/service-accounts/{account}/tokens"), &json!({ "name": "ci" })));
+        let binding = json!({
+            "name": "release",
+            "issuer": "https://gitlab.com",
+            "claims": [{ "claim": "project_id", "equals": "74" }],
+        });
+        let binding_id = id(made(&format!("/service-accounts/{account}/bindings"), &binding));
+        let invitation_id =
+            id(made(&format!("/registries/{registry}/invitations"), &json!({ "role": "viewer" })));
         Self {
+            account,
+            account_token_id,
+            binding_id,
+            invitation_id,
             organization,
             registry,
             repository,
@@ -119,7 +145,29 @@ impl Victim {
         let registry =
             self.organization.admin().manage("GET", &path, &serde_json::Value::Null).expect(&[200]);
         assert_eq!(registry.json()["visibility"], "private", "{registry}");
+        self.account_is_untouched();
         self.project_is_untouched();
+    }
+
+    /// So is its service account, with what hangs on it.
+    #[track_caller]
+    fn account_is_untouched(&self) {
+        let path = format!("/organizations/{}", self.organization.name);
+        let read = |rest: String| {
+            let answer = self.organization.admin().manage("GET", &format!("{path}{rest}"), &Value::Null);
+            answer.expect(&[200]).json()
+        };
+        let account = format!("/service-accounts/{}", self.account);
+        assert_eq!(read(account.clone())["disabled"], false);
+        for (rest, id) in [
+            (format!("{account}/tokens"), &self.account_token_id),
+            (format!("{account}/bindings"), &self.binding_id),
+            (format!("/registries/{}/invitations", self.registry), &self.invitation_id),
+        ] {
+            let list = read(rest);
+            assert_eq!(list["items"].as_array().map(Vec::len), Some(1), "{list}");
+            assert_eq!(list["items"][0]["id"], id.as_str(), "{list}");
+        }
     }
 
     /// So is its Python project.
@@ -159,6 +207,11 @@ impl Attacker {
 fn wheel_of(project: &str) -> BuiltFile {
     let version: String = random_word().bytes().take(9).map(|byte| char::from(b'1' + byte % 9)).collect();
     Wheel::new(project, &format!("7.{version}")).build()
+}
+
+/// A name that no service account has.
+fn account_name() -> String {
+    format!("m-{}", &random_word()[..12])
 }
 
 /// The digest of something that nobody ever pushed.

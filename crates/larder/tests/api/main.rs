@@ -3,13 +3,16 @@
 //!
 //! Nothing here needs another program: `cargo test -p larder` runs it all.
 
+mod accounts;
 mod auth;
 mod backup;
 mod disk;
 mod isolation;
 mod lifecycle;
+mod machines;
 mod management;
 mod oci;
 mod program;
 mod python;
+mod rights;
 mod scene;

@@ -74,6 +74,26 @@ pub(crate) fn user_of(admin: &Api) -> Api {
     admin.as_user(&username, &password)
 }
 
+/// A new user who runs the server and is a member of nothing: the one of the tests creates organizations, and who
+/// creates one administers it.
+pub(crate) fn system_admin_of(server: &Server) -> Api {
+    let (username, password) = (format!("root-{}", random_word()), random_word());
+    let input = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    std::fs::write(input.path(), &password).expect("a temporary file can be written");
+    let arguments = [
+        "admin",
+        "create-user",
+        &username,
+        "--email",
+        "root@example.com",
+        "--system-admin",
+        "--password-stdin",
+    ];
+    let mut command = server.command(&arguments);
+    testkit::run(command.stdin(std::fs::File::open(input.path()).expect("the file is there"))).success();
+    server.api().as_user(&username, &password)
+}
+
 /// An organization of one test's own, with the private registry `main`.
 pub(crate) struct Organization {
     /// Its name, which nothing else has.

@@ -32,7 +32,11 @@ fn issued_before(server: &Server, user: &Api, age: Duration) -> String {
         };
         let database = db::Db::open(options).await.expect("the database can be opened beside the server");
         let then = Clock::manual(Clock::system().now() - age);
-        let auth = Auth::open(database, then, Settings::default()).await.expect("the keys can be read");
+        // The server's keys are sealed with the one that lies beside its database.
+        let sealing_key = std::fs::read_to_string(server.data_directory().join("sealing.key"));
+        let sealing_key = sealing_key.expect("the server has a key").trim().to_owned();
+        let settings = Settings { sealing_key: Some(sealing_key.into()), ..Settings::default() };
+        let auth = Auth::open(database, then, settings).await.expect("the keys can be read");
         let password = SecretString::from(user.password());
         let origin = std::net::Ipv4Addr::LOCALHOST.into();
         let identity =

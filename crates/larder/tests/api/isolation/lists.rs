@@ -1,5 +1,6 @@
 //! Everything that lists or reads, asked by everybody: nothing of one organization shows to another.
 
+use serde_json::{Value, json};
 use testkit::{Api, Place, Role, Visibility, random_word};
 
 use super::Victim;
@@ -38,10 +39,29 @@ fn victim_with(canary: &Canary) -> Victim {
     admin().user_create(&username, &random_word());
     admin().member_put(Place::Organization(&name), &username, Role::Writer);
     victim.writer.token_create(&format!("{word}-token"));
+    account_with(canary, &name);
     let wheel = testkit::python::Wheel::new(&format!("{word}-project"), "1.0").header("Summary", word);
     victim.writer.python_upload(&name, &victim.registry, &wheel.build()).expect(&[200]);
     // In one of the attacker's own repositories nothing refers to it either.
     victim
+}
+
+/// A service account of the organization, and everything that hangs on one.
+fn account_with(canary: &Canary, organization: &str) {
+    let word = &canary.0;
+    let made = |rest: &str, body: &Value| {
+        admin().manage("POST", &format!("/organizations/{organization}{rest}"), body).expect(&[201]);
+    };
+    // Its name has room for some of the word: what it is for has room for all of it.
+    made("/service-accounts", &json!({ "name": "deploy", "description": word }));
+    made("/service-accounts/deploy/tokens", &json!({ "name": word }));
+    let binding = json!({
+        "name": word,
+        "issuer": format!("https://{word}.example.com"),
+        "claims": [{ "claim": "project_id", "equals": word }],
+    });
+    made("/service-accounts/deploy/bindings", &binding);
+    made("/invitations", &json!({ "role": "viewer", "email": format!("{word}@example.com") }));
 }
 
 #[test]
@@ -81,6 +101,10 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
             ("{upload}", victim.upload_id().to_owned()),
             ("{username}", victim.writer.username().to_owned()),
             ("{token}", victim.token_id.clone()),
+            ("{account}", "deploy".to_owned()),
+            ("{account_token}", victim.account_token_id.clone()),
+            ("{binding}", victim.binding_id.clone()),
+            ("{invitation}", victim.invitation_id.clone()),
             ("{tag}", victim.tag.clone()),
             ("{project}", victim.project.clone()),
             ("{filename}", victim.wheel.filename.clone()),
@@ -105,6 +129,10 @@ fn t10_no_list_and_no_answer_shows_anything_of_others() {
             ("{upload}", victim.upload_id().to_owned()),
             ("{username}", victim.writer.username().to_owned()),
             ("{token}", victim.token_id.clone()),
+            ("{account}", victim.account.clone()),
+            ("{account_token}", victim.account_token_id.clone()),
+            ("{binding}", victim.binding_id.clone()),
+            ("{invitation}", victim.invitation_id.clone()),
             ("{tag}", "v1".to_owned()),
             ("{project}", victim.project.clone()),
             ("{filename}", victim.wheel.filename.clone()),

@@ -114,12 +114,60 @@ const FORM: &str = "--x\r\nContent-Disposition: form-data; name=\":action\"\r\n\
                     --x\r\nContent-Disposition: form-data; name=\"content\"; filename=\"{filename}\"\r\n\r\n\
                     bytes\r\n--x--\r\n";
 
+/// What one asks before one is signed in.
+const OPEN: &[Endpoint] = &[
+    plain("GET", "/auth"),
+    with_body(
+        "POST",
+        "/auth/sign-up",
+        CONTENT_TYPE_JSON,
+        r#"{"username":"{username}","email":"a@example.com","password":"correct horse battery"}"#,
+    ),
+    with_body(
+        "POST",
+        "/auth/sign-in",
+        CONTENT_TYPE_JSON,
+        r#"{"username":"{username}","password":"correct horse battery"}"#,
+    ),
+    with_body("POST", "/auth/second-factor", CONTENT_TYPE_JSON, r#"{"code":"123456"}"#),
+    with_body("POST", "/auth/prove", CONTENT_TYPE_JSON, r#"{"password":"correct horse battery"}"#),
+    plain("POST", "/auth/sign-out"),
+    with_body("POST", "/auth/password/forgot", CONTENT_TYPE_JSON, r#"{"account":"{username}"}"#),
+    with_body(
+        "POST",
+        "/auth/password/reset",
+        CONTENT_TYPE_JSON,
+        r#"{"code":"none","password":"correct horse battery"}"#,
+    ),
+    with_body("POST", "/auth/email/verify", CONTENT_TYPE_JSON, r#"{"code":"none"}"#),
+    plain("GET", "/auth/providers/{provider}/start"),
+    plain("GET", "/auth/providers/{provider}/callback"),
+];
+
 /// The management API.
 const API: &[Endpoint] = &[
     plain("GET", "/me"),
+    with_body("PATCH", "/me", CONTENT_TYPE_JSON, r#"{"email":"a@example.com"}"#),
+    with_body(
+        "POST",
+        "/me/password",
+        CONTENT_TYPE_JSON,
+        r#"{"current_password":"none of the passwords","new_password":"correct horse battery"}"#,
+    ),
     plain("GET", "/me/tokens"),
     with_body("POST", "/me/tokens", CONTENT_TYPE_JSON, r#"{"name":"mine"}"#),
     plain("DELETE", "/me/tokens/{token}"),
+    with_body("POST", "/me/tokens/{token}/rotate", CONTENT_TYPE_JSON, "{}"),
+    plain("GET", "/me/sessions"),
+    plain("DELETE", "/me/sessions"),
+    plain("DELETE", "/me/sessions/{session}"),
+    plain("GET", "/me/identities"),
+    plain("DELETE", "/me/identities?issuer=https://none.example&subject=none"),
+    plain("GET", "/me/second-factor"),
+    plain("POST", "/me/second-factor"),
+    with_body("DELETE", "/me/second-factor", CONTENT_TYPE_JSON, r#"{"code":"123456"}"#),
+    with_body("POST", "/me/second-factor/confirm", CONTENT_TYPE_JSON, r#"{"code":"123456"}"#),
+    with_body("POST", "/me/second-factor/recovery-codes", CONTENT_TYPE_JSON, r#"{"code":"123456"}"#),
     plain("GET", "/users"),
     with_body(
         "POST",
@@ -128,6 +176,9 @@ const API: &[Endpoint] = &[
         r#"{"username":"{username}","email":"a@example.com","password":"correct horse battery"}"#,
     ),
     plain("GET", "/users/{username}"),
+    with_body("PATCH", "/users/{username}", CONTENT_TYPE_JSON, r#"{"disabled":true}"#),
+    plain("POST", "/users/{username}/password-reset"),
+    plain("DELETE", "/users/{username}/second-factor"),
     plain("DELETE", "/users/{username}"),
     plain("GET", "/organizations"),
     with_body("POST", "/organizations", CONTENT_TYPE_JSON, r#"{"name":"{organization}"}"#),
@@ -166,6 +217,81 @@ const API: &[Endpoint] = &[
     ),
     plain("GET", "/organizations/{organization}/registries/{registry}/members/{username}"),
     plain("DELETE", "/organizations/{organization}/registries/{registry}/members/{username}"),
+    plain("GET", "/organizations/{organization}/invitations"),
+    with_body("POST", "/organizations/{organization}/invitations", CONTENT_TYPE_JSON, r#"{"role":"viewer"}"#),
+    plain("DELETE", "/organizations/{organization}/invitations/{invitation}"),
+    plain("GET", "/organizations/{organization}/registries/{registry}/invitations"),
+    with_body(
+        "POST",
+        "/organizations/{organization}/registries/{registry}/invitations",
+        CONTENT_TYPE_JSON,
+        r#"{"role":"viewer"}"#,
+    ),
+    plain("DELETE", "/organizations/{organization}/registries/{registry}/invitations/{invitation}"),
+    with_body("POST", "/invitations:accept", CONTENT_TYPE_JSON, r#"{"secret":"x"}"#),
+    plain("GET", "/organizations/{organization}/group-roles"),
+    with_body(
+        "POST",
+        "/organizations/{organization}/group-roles",
+        CONTENT_TYPE_JSON,
+        r#"{"provider":"company","group":"everybody","role":"viewer","registry":"{registry}"}"#,
+    ),
+    plain("GET", "/organizations/{organization}/group-roles/{group_role}"),
+    with_body(
+        "PATCH",
+        "/organizations/{organization}/group-roles/{group_role}",
+        CONTENT_TYPE_JSON,
+        r#"{"role":"admin"}"#,
+    ),
+    plain("DELETE", "/organizations/{organization}/group-roles/{group_role}"),
+    plain("GET", "/organizations/{organization}/service-accounts"),
+    with_body(
+        "POST",
+        "/organizations/{organization}/service-accounts",
+        CONTENT_TYPE_JSON,
+        r#"{"name":"{account}"}"#,
+    ),
+    plain("GET", "/organizations/{organization}/service-accounts/{account}"),
+    with_body(
+        "PATCH",
+        "/organizations/{organization}/service-accounts/{account}",
+        CONTENT_TYPE_JSON,
+        r#"{"disabled":true}"#,
+    ),
+    plain("DELETE", "/organizations/{organization}/service-accounts/{account}"),
+    plain("GET", "/organizations/{organization}/service-accounts/{account}/tokens"),
+    with_body(
+        "POST",
+        "/organizations/{organization}/service-accounts/{account}/tokens",
+        CONTENT_TYPE_JSON,
+        r#"{"name":"mine"}"#,
+    ),
+    plain("DELETE", "/organizations/{organization}/service-accounts/{account}/tokens/{account_token}"),
+    with_body(
+        "POST",
+        "/organizations/{organization}/service-accounts/{account}/tokens/{account_token}/rotate",
+        CONTENT_TYPE_JSON,
+        "{}",
+    ),
+    plain("GET", "/organizations/{organization}/service-accounts/{account}/bindings"),
+    with_body(
+        "POST",
+        "/organizations/{organization}/service-accounts/{account}/bindings",
+        CONTENT_TYPE_JSON,
+        r#"{"name":"mine","issuer":"https://gitlab.com","claims":[{"claim":"project_id","equals":"1"}]}"#,
+    ),
+    plain("GET", "/organizations/{organization}/service-accounts/{account}/bindings/{binding}"),
+    plain("DELETE", "/organizations/{organization}/service-accounts/{account}/bindings/{binding}"),
+    with_body(
+        "POST",
+        "/organizations/{organization}/bindings:test",
+        CONTENT_TYPE_JSON,
+        r#"{"token":"eyJhbGciOiJSUzI1NiJ9.e30.AA"}"#,
+    ),
+    plain(
+        "GET",
+        "/access/explain?principal={username}&action=registry:read&resource={organization}/{registry}",
+    ),
     plain("GET", "/organizations/{organization}/registries/{registry}/python/projects"),
     plain("GET", "/organizations/{organization}/registries/{registry}/python/projects/{project}"),
     with_body(
@@ -329,6 +455,7 @@ fn every_route_of_management_is_in_the_table() {
     expected.extend(below.into_iter().map(|(method, path)| (method, format!("{packages}{path}"))));
     let found = API
         .iter()
+        .chain(OPEN)
         .map(|endpoint| (endpoint.method, endpoint.path.split('?').next().unwrap_or_default().to_owned()))
         .collect();
     assert!(expected.len() > 35, "the routes were not found in the source: {expected:?}");

@@ -95,6 +95,34 @@ fn users_are_created_listed_and_deleted() {
 }
 
 #[test]
+fn a_disabled_user_is_out_until_enabled_again() {
+    let server = own_server(&[]);
+    let secret = password(&admin(&server, &["create-user", "bob", "--email", "bob@example.com"]).success());
+    let bob = server.api().as_user("bob", &secret);
+    let bearer = bob.as_bearer(&bob.token(&["registry:catalog:*"]));
+    let personal = bob.as_bearer(bob.token_create("kept")["token"].as_str().expect("a token is text"));
+    let everything = [&bob, &bearer, &personal];
+    for credential in everything {
+        credential.ask("GET", "/v2/").expect(&[200]);
+    }
+    admin(&server, &["disable-user", "bob"]).success().says("user bob is disabled");
+    for credential in everything {
+        credential.ask("GET", "/v2/").expect(&[401]);
+    }
+    admin(&server, &["list-users"]).success().says("bob\tbob@example.com (disabled)");
+    admin(&server, &["enable-user", "bob"]).success().says("user bob is enabled");
+    bob.ask("GET", "/v2/").expect(&[200]);
+    personal.ask("GET", "/v2/").expect(&[200]);
+    // What was signed in before does not come back by itself.
+    bearer.ask("GET", "/v2/").expect(&[401]);
+    admin(&server, &["reset-second-factor", "bob"]).success().says("has no second factor");
+    for subcommand in ["disable-user", "enable-user", "reset-second-factor"] {
+        admin(&server, &[subcommand, "nobody"]).failure().says("nobody").says("no such user");
+    }
+    admin(&server, &["disable-user", "admin"]).failure().says("last system admin");
+}
+
+#[test]
 fn places_and_roles_are_given_from_the_shell() {
     let server = own_server(&[]);
     let secret = password(&admin(&server, &["create-user", "bob", "--email", "bob@example.com"]).success());

@@ -42,6 +42,46 @@ fn what_cannot_be_used_is_refused_before_anything_is_begun() {
     }
 }
 
+/// In the state in which people look for it: the configuration cannot be used because the key is missing.
+#[test]
+fn a_new_key_is_made_whatever_the_configuration_is() {
+    let place = Place::new();
+    place.write("larder.toml", "[database]\nurl = \"postgres://larder@localhost/larder\"\n");
+    refused(
+        &place,
+        run(&mut place.command(&["config", "check"])),
+        &["auth.sealing_key", "larder config new-key"],
+    );
+    let key = || run(&mut place.command(&["config", "new-key"])).success().stdout.trim_end().to_owned();
+    let (one, other) = (key(), key());
+    assert_ne!(one, other);
+    let check = |key: &str| run(place.command(&["config", "check"]).env("LARDER_AUTH__SEALING_KEY", key));
+    check(&one).success().says("in order");
+    let output = check(&one[1..]);
+    assert!(!output.stderr.contains(&one[1..]), "{output}");
+    refused(&place, output, &["auth.sealing_key is not usable"]);
+}
+
+#[test]
+fn identity_providers_can_be_configured_by_variables_alone() {
+    let place = Place::new();
+    let variables = [
+        ("LARDER_SERVER__PUBLIC_URL", "https://registry.example.org"),
+        ("LARDER_AUTH__PROVIDERS__CORP__ISSUER", "https://login.example.org"),
+        ("LARDER_AUTH__PROVIDERS__CORP__CLIENT_ID", "larder"),
+        ("LARDER_AUTH__PROVIDERS__CORP__CLIENT_SECRET", "0123456789"),
+    ];
+    let with = |count: usize, arguments: &[&str]| {
+        run(place.command(arguments).envs(variables.iter().copied().take(count)))
+    };
+    let output = with(4, &["config", "print"]).success().says_nothing_of("0123456789");
+    let printed: toml::Table = output.stdout.parse().expect("what is printed is TOML");
+    let corp = &printed["auth"]["providers"]["corp"];
+    assert_eq!(corp["issuer"].as_str(), Some("https://login.example.org"));
+    assert_eq!(corp["client_secret"].as_str(), Some("********"));
+    refused(&place, with(2, &["config", "check"]), &["auth.providers.corp.client_id is missing"]);
+}
+
 #[test]
 fn variables_and_flags_are_checked_too() {
     let place = Place::new();
