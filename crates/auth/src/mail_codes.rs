@@ -3,12 +3,14 @@
 //! A code belongs to the address that it was sent to: when the account's address is another one meanwhile, it is
 //! good for nothing.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use clock::Timestamp;
 use db::{Durability, Lock, Transaction, params};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::basic::LONGEST_SECRET;
 use crate::mail::letters;
 use crate::secret_token::random_text;
 use crate::users::{UserView, check_email, user_in};
@@ -48,6 +50,9 @@ impl CodeKind {
         }
     }
 }
+
+/// Key, name and password of an account that was not confirmed yet.
+type NewAccount = (i64, String, Option<String>);
 
 /// A code that was shown and is used up with it.
 pub(crate) struct Taken {
@@ -142,9 +147,20 @@ impl Auth {
     /// Takes note that mail arrives at the address that this code was sent to: confirms a new account, or gives an
     /// account the address that it asked for.
     ///
+    /// A new account is confirmed by whoever reads the mail and knows the password that was chosen for it: somebody
+    /// may have signed up with another one's address, and wait for that one to follow the link.
+    ///
     /// [`AccountError::WrongLink`] when the code is not known, was used, has expired, or was sent to another
-    /// address than the account has now.
-    pub async fn email_verify(&self, code: &SecretString) -> Result<UserView, AccountError> {
+    /// address than the account has now. [`AccountError::Invalid`] when the password is missing that
+    /// [`Auth::email_verify_needs_password`] tells of, [`AccountError::WrongPassword`] when it is another one; the
+    /// code stays good then.
+    pub async fn email_verify(
+        &self,
+        code: &SecretString,
+        password: Option<&SecretString>,
+        origin: IpAddr,
+    ) -> Result<UserView, AccountError> {
+        let proved = self.new_account_proved(code, password, origin).await?;
         let now = self.0.clock.now();
         let code = code.clone();
         let (before, after) = self
@@ -162,7 +178,9 @@ impl Auth {
                     let taken = taken.ok_or(AccountError::WrongLink)?;
                     let user = user_in(tx, taken.user_id).await?.ok_or(AccountError::WrongLink)?;
                     let is_other_address = !is_change && user.email != taken.email;
+                    let is_unproved = user.is_unconfirmed && proved != Some(user.id);
                     if is_other_address
+                        || is_unproved
                         || user.is_disabled
                         || is_taken_in(tx, &taken.email, taken.user_id).await?
                     {
@@ -184,6 +202,64 @@ impl Auth {
             self.letter_changed(&before.username, &before.email, "The address");
         }
         Ok(after)
+    }
+
+    /// Whether this code is that of a new account, which takes its password to be confirmed. Not for a code that is
+    /// good for nothing.
+    pub async fn email_verify_needs_password(&self, code: &SecretString) -> Result<bool, AccountError> {
+        Ok(self.new_account(code).await?.is_some())
+    }
+
+    /// The new account that this code confirms, if it does: its key, name and password.
+    async fn new_account(&self, code: &SecretString) -> Result<Option<NewAccount>, db::Error> {
+        let Some(hash) = hash(code) else { return Ok(None) };
+        let found: Option<(i64, String, Option<String>, bool)> = self
+            .0
+            .db
+            .opt(
+                "SELECT users.id, users.username, users.password_hash, users.is_unconfirmed \
+                 FROM mail_codes JOIN users ON users.id = mail_codes.user_id \
+                 WHERE mail_codes.secret_hash = $1 AND mail_codes.kind = $2",
+                params![hash, CodeKind::Verify.as_str()],
+            )
+            .await?;
+        Ok(found.and_then(|(id, username, password_hash, is_unconfirmed)| {
+            is_unconfirmed.then_some((id, username, password_hash))
+        }))
+    }
+
+    /// The new account of this code, after its password was shown; none when the code is not that of one.
+    async fn new_account_proved(
+        &self,
+        code: &SecretString,
+        password: Option<&SecretString>,
+        origin: IpAddr,
+    ) -> Result<Option<i64>, AccountError> {
+        let Some((user_id, username, stored)) = self.new_account(code).await? else { return Ok(None) };
+        let password = password.ok_or(AccountError::Invalid {
+            field: "password",
+            reason: "a new account is confirmed with the password that was chosen for it, send both",
+        })?;
+        if password.expose_secret().len() > LONGEST_SECRET {
+            return Err(AccountError::WrongPassword);
+        }
+        let attempt = self
+            .0
+            .throttle
+            .reserve(&username, origin)
+            .map_err(|retry_after| AccountError::Throttled { retry_after })?;
+        attempt.turn().await;
+        match self.0.passwords.verify(password, stored).await {
+            Ok(true) => {
+                attempt.succeeded();
+                Ok(Some(user_id))
+            }
+            Ok(false) => Err(AccountError::WrongPassword),
+            Err(error) => {
+                attempt.withdrawn();
+                Err(error.into())
+            }
+        }
     }
 
     /// Gives an account another address: at once where no mail is sent, else when the code that goes there comes

@@ -124,6 +124,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn t37_what_holds_a_secret_cannot_be_compared() {
+        trait Ambiguous<Way> {
+            fn is_one_of_its_kind() {}
+        }
+        impl<T> Ambiguous<()> for T {}
+        impl<T: PartialEq> Ambiguous<u8> for T {}
+        // With a `==` there would be two ways to read this, and it would not compile.
+        <SecretString as Ambiguous<_>>::is_one_of_its_kind();
+    }
+
+    #[test]
     fn a_new_token_has_the_form_and_is_recognized() {
         for kind in Kind::ALL {
             let token = generate(kind);

@@ -5,6 +5,7 @@
 //! * `token`: the token service that its challenges point to.
 //! * `trusted_publishing`: where Python's upload tools exchange the token of a job.
 //! * `api`: management under `/api/v1`.
+//! * `web`: pages for people, to sign in and to look after their accounts.
 //! * `ops`: health, readiness and metrics.
 //!
 //! No SQL and no rules live here: a surface turns a request into typed values, asks for a capability,
@@ -29,6 +30,7 @@ mod session;
 mod tls;
 mod token;
 mod trusted_publishing;
+mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -105,8 +107,9 @@ impl Server {
                 .merge(token::router())
                 .merge(trusted_publishing::router())
                 .merge(ops::router())
+                .merge(web::router())
                 .nest("/api/v1", api::router())
-                .fallback(api::not_found)
+                .fallback(web::not_found)
                 .with_state(SharedState(state.clone())),
             registry,
             auth,

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::body::{Body, Response};
 use crate::context::{Context, RequestIds};
-use crate::{Peer, State, address, oci, python};
+use crate::{Peer, State, address, oci, python, web};
 
 /// The label under which a request is counted; a surface sets it in the answer's extensions.
 #[derive(Clone, Copy)]
@@ -40,6 +40,7 @@ pub(crate) async fn handle(
     let answered =
         AssertUnwindSafe(dispatch(&state, &context, request)).catch_unwind().instrument(span).await;
     let mut response = answered.unwrap_or_else(|_| {
+        let path = web::path_without_secret(&path);
         tracing::error!(request.id = %context.request_id, %method, path, "a handler panicked");
         crate::body::empty(StatusCode::INTERNAL_SERVER_ERROR)
     });
@@ -57,7 +58,7 @@ pub(crate) async fn handle(
     }
     // Reads are most of the traffic and say little; what changes something or is refused is worth a line.
     if status.is_server_error() || status.is_client_error() || !method.is_safe() {
-        let path = path.escape_debug();
+        let path = web::path_without_secret(&path).escape_debug();
         tracing::info!(
             request.id = %context.request_id,
             request.client = %context.client,

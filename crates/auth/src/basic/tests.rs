@@ -246,7 +246,17 @@ async fn a_second_factor_is_told_only_to_who_knows_the_password() {
     let setup = setup().await;
     let alice = setup.user("alice").await;
     assert!(setup.sign_in("alice", PASSWORD).await.is_ok());
-    setup.change("INSERT INTO second_factors (user_id, secret, created_at) SELECT id, x'00', 0 FROM users WHERE username = 'alice'").await;
+    let user_id = alice.id;
+    let made: Result<u64, db::Error> = setup
+        .db
+        .write(db::Durability::Relaxed, move |tx| {
+            Box::pin(async move {
+                let sql = "INSERT INTO second_factors (user_id, secret, created_at) VALUES ($1, $2, 0)";
+                tx.exec(sql, db::params![user_id, vec![0_u8]]).await
+            })
+        })
+        .await;
+    made.unwrap();
     assert!(setup.sign_in("alice", PASSWORD).await.is_ok(), "it was not confirmed yet");
     setup.change("UPDATE second_factors SET confirmed_at = 1 WHERE user_id > 0").await;
     for _ in 0..3 {

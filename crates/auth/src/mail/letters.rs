@@ -7,9 +7,8 @@ pub(crate) type Text = (String, String);
 pub(crate) fn confirm(service: &str, username: &str, link: &str) -> Text {
     let text = format!(
         "Somebody, probably you, made the account \"{username}\" at {service} with this address.\n\n\
-         To confirm it, open this link within 24 hours:\n\n{link}\n\n\
-         If it was not you, do nothing: without the confirmation the account is removed. Do not open the link \
-         for an account that you did not make.\n"
+         To confirm it, open this link within 24 hours and give the password that you chose:\n\n{link}\n\n\
+         If it was not you, do nothing: without the confirmation the account is removed.\n"
     );
     (format!("Confirm your account at {service}"), text)
 }

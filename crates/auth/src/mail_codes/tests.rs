@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{code_in, settings, setup, setup_with, with_mail};
+use crate::testing::{HERE, code_in, settings, setup, setup_with, with_mail};
 
 #[tokio::test]
 async fn a_code_shows_that_mail_arrives_and_counts_once() {
@@ -15,9 +15,9 @@ async fn a_code_shows_that_mail_arrives_and_counts_once() {
     assert_eq!(letters[0].to.to_string(), "alice@example.com");
     assert!(letters[0].text.contains("https://registry.example.org/verify?code="));
     let code = code_in(&letters[0]);
-    let view = setup.auth.email_verify(&code).await.unwrap();
+    let view = setup.auth.email_verify(&code, None, HERE).await.unwrap();
     assert_eq!(view.email_verified_at, Some(setup.clock.now()));
-    assert!(matches!(setup.auth.email_verify(&code).await, Err(AccountError::WrongLink)));
+    assert!(matches!(setup.auth.email_verify(&code, None, HERE).await, Err(AccountError::WrongLink)));
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_code_expires_and_is_removed() {
     setup.auth.email_verify_send(alice.id).await.unwrap();
     let code = code_in(&setup.letters()[0]);
     setup.clock.advance(Duration::from_hours(24));
-    assert!(matches!(setup.auth.email_verify(&code).await, Err(AccountError::WrongLink)));
+    assert!(matches!(setup.auth.email_verify(&code, None, HERE).await, Err(AccountError::WrongLink)));
     setup.clock.advance(Duration::from_millis(1));
     assert_eq!(setup.auth.mail_codes_remove_expired().await.unwrap(), 1);
     assert_eq!(setup.auth.mail_codes_remove_expired().await.unwrap(), 0);
@@ -52,7 +52,7 @@ async fn a_new_address_counts_when_its_code_comes_back() {
     assert_eq!(setup.auth.user_get("alice").await.unwrap().email, "alice@example.com");
     let letters = setup.letters();
     assert_eq!(letters[0].to.to_string(), "new@example.com");
-    let view = setup.auth.email_verify(&code_in(&letters[0])).await.unwrap();
+    let view = setup.auth.email_verify(&code_in(&letters[0]), None, HERE).await.unwrap();
     assert_eq!(view.email, "new@example.com");
     let letters = setup.letters();
     assert_eq!(letters[1].to.to_string(), "alice@example.com");
@@ -70,8 +70,11 @@ async fn of_two_new_addresses_the_later_counts() {
     setup.auth.email_change(alice.id, "first@example.com").await.unwrap();
     setup.auth.email_change(alice.id, "second@example.com").await.unwrap();
     let letters = setup.letters();
-    assert!(matches!(setup.auth.email_verify(&code_in(&letters[0])).await, Err(AccountError::WrongLink)));
-    let view = setup.auth.email_verify(&code_in(&letters[1])).await.unwrap();
+    assert!(matches!(
+        setup.auth.email_verify(&code_in(&letters[0]), None, HERE).await,
+        Err(AccountError::WrongLink)
+    ));
+    let view = setup.auth.email_verify(&code_in(&letters[1]), None, HERE).await.unwrap();
     assert_eq!(view.email, "second@example.com");
 }
 
@@ -93,7 +96,7 @@ async fn a_code_for_another_address_proves_nothing() {
         })
         .await;
     changed.unwrap();
-    assert!(matches!(setup.auth.email_verify(&verify).await, Err(AccountError::WrongLink)));
+    assert!(matches!(setup.auth.email_verify(&verify, None, HERE).await, Err(AccountError::WrongLink)));
     let answer = setup.auth.password_reset(&reset, &"another long password".into()).await;
     assert!(matches!(answer, Err(AccountError::WrongLink)));
 }
@@ -107,7 +110,7 @@ async fn one_kind_is_never_taken_for_another() {
     let answer = setup.auth.password_reset(&verify, &"another long password".into()).await;
     assert!(matches!(answer, Err(AccountError::WrongLink)));
     let reset = setup.auth.password_reset_link("alice").await.unwrap();
-    assert!(matches!(setup.auth.email_verify(&reset).await, Err(AccountError::WrongLink)));
+    assert!(matches!(setup.auth.email_verify(&reset, None, HERE).await, Err(AccountError::WrongLink)));
 }
 
 #[tokio::test]
@@ -115,11 +118,11 @@ async fn an_address_that_is_known_to_be_anothers_is_not_taken_over() {
     let setup = setup_with(with_mail(settings())).await;
     let (alice, mallory) = (setup.user("alice").await, setup.user("mallory").await);
     setup.auth.email_verify_send(alice.id).await.unwrap();
-    setup.auth.email_verify(&code_in(&setup.letters()[0])).await.unwrap();
+    setup.auth.email_verify(&code_in(&setup.letters()[0]), None, HERE).await.unwrap();
     // The answer does not tell whose it is.
     assert!(!setup.auth.email_change(mallory.id, "Alice@example.com").await.unwrap());
     let code = code_in(&setup.letters()[1]);
-    assert!(matches!(setup.auth.email_verify(&code).await, Err(AccountError::WrongLink)));
+    assert!(matches!(setup.auth.email_verify(&code, None, HERE).await, Err(AccountError::WrongLink)));
 }
 
 #[tokio::test]

@@ -2,10 +2,18 @@ use db::params;
 
 use super::*;
 use crate::SignInError;
-use crate::testing::{PASSWORD, browser, code_in, new_user, settings, setup_with, with_mail};
+use crate::mail::Letter;
+use crate::testing::{HERE, PASSWORD, Setup, browser, code_in, new_user, settings, setup_with, with_mail};
 
 fn open() -> Settings {
     Settings { sign_up: SignUp::Open, ..settings() }
+}
+
+impl Setup {
+    /// Follows the link of a letter, with a password.
+    async fn confirm(&self, letter: &Letter, password: &str) -> Result<UserView, AccountError> {
+        self.auth.email_verify(&code_in(letter), Some(&password.into()), HERE).await
+    }
 }
 
 #[tokio::test]
@@ -57,7 +65,7 @@ async fn with_mail_an_account_waits_for_its_link() {
     assert!(matches!(answer, Err(SignInError::Wrong)));
     setup.auth.password_forgot_now("alice").await.unwrap();
     assert_eq!(setup.letters().len(), 1);
-    let user = setup.auth.email_verify(&code_in(&letters[0])).await.unwrap();
+    let user = setup.confirm(&letters[0], PASSWORD).await.unwrap();
     assert!(!user.is_unconfirmed && user.email_verified_at.is_some());
     setup.sign_in("alice", PASSWORD).await.unwrap();
 }
@@ -93,10 +101,58 @@ async fn who_signs_up_again_gets_another_letter_and_the_last_password_counts() {
     let again = NewUser { password: "another long password".into(), ..new_user("alice") };
     setup.auth.sign_up(again, false).await.unwrap();
     let letters = setup.letters_of(2).await;
-    assert!(matches!(setup.auth.email_verify(&code_in(&letters[0])).await, Err(AccountError::WrongLink)));
-    setup.auth.email_verify(&code_in(&letters[1])).await.unwrap();
+    assert!(matches!(setup.confirm(&letters[0], PASSWORD).await, Err(AccountError::WrongLink)));
+    assert!(matches!(setup.confirm(&letters[1], PASSWORD).await, Err(AccountError::WrongPassword)));
+    setup.confirm(&letters[1], "another long password").await.unwrap();
     setup.sign_in("alice", "another long password").await.unwrap();
     assert!(setup.sign_in("alice", PASSWORD).await.is_err());
+}
+
+#[tokio::test]
+async fn t18_whose_address_a_stranger_signed_up_with_confirms_nothing_for_the_stranger() {
+    let setup = setup_with(with_mail(open())).await;
+    let stranger = NewUser { email: "victim@example.com".to_owned(), ..new_user("mallory") };
+    setup.auth.sign_up(stranger, false).await.unwrap();
+    let letter = setup.letters_of(1).await.remove(0);
+    let code = code_in(&letter);
+    assert!(setup.auth.email_verify_needs_password(&code).await.unwrap());
+    // Whoever reads the mail has the link and does not know the password, and whoever knows it has no link.
+    let answer = setup.auth.email_verify(&code, None, HERE).await;
+    assert!(matches!(answer, Err(AccountError::Invalid { field: "password", .. })), "{answer:?}");
+    for wrong in ["", "my own password", &"x".repeat(2000)] {
+        let answer = setup.confirm(&letter, wrong).await;
+        assert!(matches!(answer, Err(AccountError::WrongPassword)), "{answer:?}");
+    }
+    assert!(setup.sign_in("mallory", PASSWORD).await.is_err());
+    assert!(setup.auth.user_get("mallory").await.unwrap().is_unconfirmed);
+    // The address is free for its owner.
+    let owner = NewUser {
+        email: "victim@example.com".to_owned(),
+        password: "my own password".into(),
+        ..new_user("victim")
+    };
+    setup.auth.sign_up(owner, false).await.unwrap();
+    let letters = setup.letters_of(2).await;
+    setup.confirm(&letters[1], "my own password").await.unwrap();
+    assert!(matches!(setup.confirm(&letter, PASSWORD).await, Err(AccountError::WrongLink)));
+}
+
+#[tokio::test]
+async fn the_password_of_a_new_account_cannot_be_guessed_with_its_link() {
+    let setup = setup_with(with_mail(open())).await;
+    setup.auth.sign_up(new_user("alice"), false).await.unwrap();
+    let letter = setup.letters_of(1).await.remove(0);
+    let mut is_slowed_down = false;
+    for guess in 0..30 {
+        let guess = format!("guess {guess}");
+        let answer = tokio::time::timeout(Duration::from_millis(50), setup.confirm(&letter, &guess)).await;
+        match answer {
+            Ok(Err(AccountError::WrongPassword)) => {}
+            Err(_) | Ok(Err(AccountError::Throttled { .. })) => is_slowed_down = true,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(is_slowed_down);
 }
 
 #[tokio::test]
@@ -107,8 +163,8 @@ async fn an_address_confirms_one_account() {
         setup.auth.sign_up(user, false).await.unwrap();
     }
     let letters = setup.letters_of(2).await;
-    setup.auth.email_verify(&code_in(&letters[0])).await.unwrap();
-    let answer = setup.auth.email_verify(&code_in(&letters[1])).await;
+    setup.confirm(&letters[0], PASSWORD).await.unwrap();
+    let answer = setup.confirm(&letters[1], PASSWORD).await;
     assert!(matches!(answer, Err(AccountError::WrongLink)));
 }
 

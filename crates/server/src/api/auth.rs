@@ -249,9 +249,18 @@ pub(super) async fn password_reset(visitor: Visitor, Json(reset): Json<Reset>) -
     visitor.answer_limited(Gate::Mail, work).await
 }
 
-pub(super) async fn email_verify(visitor: Visitor, Json(request): Json<CodeRequest>) -> Response {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Confirmation {
+    code: SecretString,
+    /// That of the account, when it is a new one.
+    password: Option<SecretString>,
+}
+
+pub(super) async fn email_verify(visitor: Visitor, Json(request): Json<Confirmation>) -> Response {
     let work = async {
-        visitor.state.auth.email_verify(&request.code).await?;
+        let Confirmation { code, password } = request;
+        visitor.state.auth.email_verify(&code, password.as_ref(), visitor.context.client).await?;
         Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
     };
     visitor.answer_limited(Gate::Mail, work).await

@@ -74,7 +74,8 @@ fn refusal_page(context: &Context, problem: &Problem) -> Response {
         text,
         context.request_id.to_string(),
     );
-    let title = if problem.head().0 == StatusCode::NOT_FOUND { "Nothing is here" } else { "That did not work" };
+    let title =
+        if problem.head().0 == StatusCode::NOT_FOUND { "Nothing is here" } else { "That did not work" };
     page_again(problem, title, &main)
 }
 

@@ -39,7 +39,6 @@ pub(super) async fn submit(Form { visitor, fields }: Form) -> Response {
                     address. The link is good for one hour.";
         Ok(page("See your mail", &note(text)))
     };
-    let again =
-        |problem: &Problem| page_again(problem, TITLE, &html!("{}{}", alert(problem), form()));
+    let again = |problem: &Problem| page_again(problem, TITLE, &html!("{}{}", alert(problem), form()));
     limited(&visitor, Gate::Mail, work, again).await
 }

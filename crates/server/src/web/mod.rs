@@ -118,13 +118,13 @@ mod tests {
     fn no_organization_has_the_name_of_a_page() {
         let source = include_str!("mod.rs");
         let router = source.split("fn router()").nth(1).and_then(|rest| rest.split("\n}").next());
-        let routes = router.expect("there is a router").split(".route(\"/").skip(1);
+        let paths = router.expect("there is a router").split(".route(\"/").skip(1);
         let mut count = 0;
-        for route in routes {
-            let name = route.split(['/', '"']).next().expect("a path has a beginning");
+        for path in paths {
+            let name = path.split(['/', '"']).next().expect("a path has a beginning");
             count += 1;
             assert!(
-                name.is_empty() || oci::RESERVED_ORGANIZATION_NAMES.contains(&name),
+                name.is_empty() || oci::name::RESERVED_ORGANIZATION_NAMES.contains(&name),
                 "{name} is the first part of a page's path and has to be reserved"
             );
         }

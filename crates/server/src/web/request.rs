@@ -1,7 +1,7 @@
 //! What a page takes out of a request: who looks at it, and the fields of a form.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -24,7 +24,7 @@ impl FromRequestParts<SharedState> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, state: &SharedState) -> Result<Self, Response> {
-        let context = context(parts)?;
+        let context = context(parts).map_err(Problem::into_response)?;
         let found = Visitor::of_request(parts, state.get(), context.clone()).await;
         found.map(Self).map_err(|problem| refused(&context, problem))
     }
@@ -152,9 +152,8 @@ mod tests {
         assert_eq!((fields.text("a"), fields.optional("b"), fields.text("c")), ("1", None, "<b>"));
         assert_eq!(fields.return_to(), "/account?x");
         for elsewhere in ["//evil.example", "https://evil.example", "/%5cevil.example", ""] {
-            let query = form_urlencoded::Serializer::new(String::new())
-                .append_pair("return_to", elsewhere)
-                .finish();
+            let query =
+                form_urlencoded::Serializer::new(String::new()).append_pair("return_to", elsewhere).finish();
             assert_eq!(Fields::of_query(Some(&query)).return_to(), "/account", "{elsewhere}");
         }
         assert!(Fields::parse(b"name=a%00b").is_err());
