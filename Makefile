@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint unit clients python conformance backends moving replicas crash fuzz bench
+.PHONY: help run build test lint unit clients python identity browser credentials conformance backends moving \
+	replicas crash fuzz bench
 
 FUZZ_SECONDS ?= 10
 
@@ -36,6 +37,18 @@ clients: ## docker, podman, buildah, skopeo, oras, helm, crane and regctl agains
 python: ## pip, uv, twine, poetry, hatch and flit against the server, with real packages
 	@scripts/check-build-tools.sh
 	scripts/test.sh python
+
+identity: ## The OpenID provider, Cognito, the issuer, the mail server and the browser that sign-in is tested with
+	@scripts/check-build-tools.sh
+	scripts/test.sh identity
+
+browser: ## Sign-in through a real provider in a real browser, from the first login to a docker push
+	@scripts/check-build-tools.sh
+	scripts/test.sh browser
+
+credentials: ## Every kind of credentials with docker, helm, oras, twine and uv on three servers, until it is revoked
+	@scripts/check-build-tools.sh
+	scripts/test.sh credentials
 
 conformance: ## Both conformance suites, the one of the specification's main branch included
 	@scripts/check-build-tools.sh

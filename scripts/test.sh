@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the tests in stages, cheapest first. Without arguments: all stages but conformance-dev.
 #
-#   scripts/test.sh [lint] [unit] [clients] [python] [conformance] [backends] [moving] [replicas] [race] [crash]
-#       [fuzz] [conformance-dev]
+#   scripts/test.sh [lint] [unit] [clients] [python] [identity] [providers] [browser] [credentials] [conformance]
+#       [backends] [moving] [replicas] [race] [crash] [fuzz] [conformance-dev]
 #
 # The conformance suites and the Python clients run once on every pair of a database and an object store.
 # LARDER_TEST_CELLS="sqlite/disk postgres/s3" names fewer of them.
@@ -61,6 +61,32 @@ clients() {
 python() {
     tools packages clients python services
     in_cells "real Python clients" cargo test -p larder --locked --quiet --test python
+}
+
+identity() {
+    tools identity
+    stage "the parts that sign-in is tested with"
+    cargo test -p testkit --locked --quiet --test identity
+    stage "letters"
+    cargo test -p larder --locked --quiet --test accounts
+}
+
+providers() {
+    tools identity
+    stage "sign-in with identity providers, honest ones and others"
+    cargo test -p larder --locked --quiet --test providers -- --test-threads 2
+}
+
+browser() {
+    tools packages clients identity
+    stage "sign-in with a real provider in a real browser"
+    cargo test -p larder --locked --quiet --test browser
+}
+
+credentials() {
+    tools packages clients python services
+    stage "every kind of credentials on several servers, until it is revoked"
+    cargo test -p larder --locked --quiet --test credentials -- --test-threads 2
 }
 
 conformance() {
@@ -145,7 +171,9 @@ fuzz() {
 }
 
 stages=("$@")
-((${#stages[@]})) || stages=(lint unit clients python conformance backends moving replicas race crash fuzz)
+((${#stages[@]})) || stages=(
+    lint unit clients python identity providers browser credentials conformance backends moving replicas race crash fuzz
+)
 for name in "${stages[@]}"; do
     "$name"
 done

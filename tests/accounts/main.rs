@@ -74,8 +74,16 @@ fn who_signs_up_confirms_the_address() {
     // Nothing counts before it is confirmed.
     assert!(!signs_in(&server, name, PASSWORD));
     let code = code(&letter, "/verify");
-    post(&nobody, "/auth/email/verify", &json!({ "code": code })).expect(&[204]);
-    post(&nobody, "/auth/email/verify", &json!({ "code": code })).expect(&[403]);
+    // Who only reads the mail may be somebody else than who signed up.
+    let answer = post(&nobody, "/auth/email/verify", &json!({ "code": code })).expect(&[422]).json();
+    assert_eq!(answer["field"], "password", "{answer}");
+    let stranger = json!({ "code": code, "password": "somebody else's" });
+    let answer = post(&nobody, "/auth/email/verify", &stranger).expect(&[403]).json();
+    assert_eq!(answer["code"], "wrong_password", "{answer}");
+    assert!(!signs_in(&server, name, PASSWORD));
+    let confirmation = json!({ "code": code, "password": PASSWORD });
+    post(&nobody, "/auth/email/verify", &confirmation).expect(&[204]);
+    post(&nobody, "/auth/email/verify", &confirmation).expect(&[403]);
     assert!(signs_in(&server, name, PASSWORD));
     let me = ask(&server.api().as_user(name, PASSWORD), Method::GET, "/me", &Value::Null).json();
     assert_eq!((&me["email"], &me["email_verified"]), (&json!(email), &json!(true)), "{me}");

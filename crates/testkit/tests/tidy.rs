@@ -108,3 +108,40 @@ fn every_migration_is_applied_and_written_for_both_engines() {
         assert!(applied.contains(&listed), "{name} is not in the list of migrations");
     }
 }
+
+/// Secrets are found by their hash or checked by a keyed one: `==` on their text stops at the first byte that differs,
+/// and the time that takes tells which one it was (Harbor's CVE-2023-20902). The type that holds them has no `==`, so
+/// only a text that was taken out of it can be compared.
+#[test]
+fn t37_the_text_of_a_secret_is_not_compared() {
+    let mut found = Vec::new();
+    for path in sources(&workspace().join("crates")) {
+        let text = std::fs::read_to_string(&path).expect("a source is text");
+        for (index, line) in text.lines().enumerate() {
+            let is_comparison = ["expose_secret() ==", "expose_secret() !=", "== secret.", "!= secret."]
+                .iter()
+                .any(|comparison| line.contains(comparison));
+            // What a test keeps in a setting is no secret.
+            if is_comparison && !line.contains("== \"kept:\"") {
+                found.push(format!("{}:{}: {}", path.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "compare hashes instead:\n{}", found.join("\n"));
+}
+
+/// The sources below a folder that are no tests.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("readable");
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.expect("readable").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() && name != "tests" {
+            found.extend(sources(&path));
+        } else if name.ends_with(".rs") && !name.starts_with("test") {
+            found.push(path);
+        }
+    }
+    found
+}

@@ -15,7 +15,7 @@ pub(super) enum ConfigCommand {
     Check,
     /// Show every setting with the value that is in force; secrets are masked.
     Print,
-    /// Make a key for auth.sealing_key and print it. Nothing is read and nothing is stored.
+    /// Make a sealing key and print it, for `auth.sealing_key`. Nothing is read and nothing is stored.
     NewKey,
 }
 

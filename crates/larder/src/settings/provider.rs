@@ -52,7 +52,7 @@ pub(crate) struct ProviderSettings {
     allowed_domains: Vec<String>,
     /// Whether the provider's access tokens count as bearer tokens here.
     accept_access_tokens: bool,
-    /// The claim of an access token that says whom it is for: "aud" or "client_id".
+    /// The claim of an access token that says whom it is for: `"aud"` or `"client_id"`.
     access_token_audience_claim: AudienceClaimName,
     /// What it has to say; empty for our client's name.
     access_token_audience: String,

@@ -11,7 +11,7 @@ mod known;
 mod limits;
 mod password;
 mod return_path;
-mod second_factor;
+pub(crate) mod second_factor;
 mod sessions;
 mod sign_in;
 mod sign_up;

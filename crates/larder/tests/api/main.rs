@@ -16,3 +16,4 @@ mod program;
 mod python;
 mod rights;
 mod scene;
+mod web;

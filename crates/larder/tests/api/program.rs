@@ -2,6 +2,7 @@
 
 mod admin;
 mod configuration;
+mod exposure;
 mod start;
 mod stop;
 mod tls;

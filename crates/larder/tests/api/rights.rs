@@ -165,8 +165,12 @@ impl Stage {
 
 /// The statuses of a row; the bars are for the reader.
 fn statuses(row: &Row) -> Vec<u16> {
-    let cells: Vec<u16> =
-        row.2.split([' ', '|']).filter(|cell| !cell.is_empty()).map(|cell| cell.parse().unwrap()).collect();
+    let cells: Vec<u16> = row
+        .2
+        .split([' ', '|'])
+        .filter(|cell| !cell.is_empty())
+        .map(|cell| cell.parse().expect("a cell is a status"))
+        .collect();
     assert_eq!(cells.len(), COLUMNS.len(), "{}: a cell is missing", row.0);
     cells
 }

@@ -87,8 +87,8 @@ fn t35_no_secret_is_logged_and_nobody_writes_lines() {
     assert!(log.lines().count() > 20, "the log is elsewhere: {log}");
     assert!(log.contains("/api/v1/auth/sign-in"), "{log}");
     for secret in &secrets {
-        let line = log.lines().find(|line| line.contains(secret.as_str()));
-        assert!(line.is_none(), "a secret is logged: {line:?}");
+        let found = log.lines().find(|line| line.contains(secret.as_str()));
+        assert!(found.is_none(), "a secret is logged: {found:?}");
     }
     for line in log.lines() {
         assert!(!line.chars().any(char::is_control), "control characters in the log: {line:?}");

@@ -13,7 +13,7 @@ use crate::scene::{Calls as _, expect_error, expect_problem, own_server, user_of
 const STEP: u64 = 30;
 
 /// What an authenticator shows for a secret, so many steps from now.
-fn code(secret: &str, steps_ahead: u64) -> String {
+pub(crate) fn code(secret: &str, steps_ahead: u64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is right");
     let counter = now.as_secs() / STEP + steps_ahead;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &base32(secret));
@@ -146,10 +146,10 @@ fn t17_a_code_counts_once_and_guessing_ends_soon() {
     let (secret, _) = set_up(&mut browser);
     // The code of setting up was used with it, and one that was shown is used too.
     let mut half = half_signed_in(&user);
-    let used = code(&secret, 1);
-    show(&mut half, &used).expect(&[200]);
+    let shown = code(&secret, 1);
+    show(&mut half, &shown).expect(&[200]);
     let mut half = half_signed_in(&user);
-    expect_problem(show(&mut half, &used), 403, "wrong_code");
+    expect_problem(show(&mut half, &shown), 403, "wrong_code");
     for wrong in ["", "0", "12345678901234567890", "abcdef", "１２３４５６"] {
         expect_problem(show(&mut half, wrong), 403, "wrong_code");
     }

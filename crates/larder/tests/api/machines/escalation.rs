@@ -88,7 +88,7 @@ fn t13_a_token_makes_none_that_is_stronger() {
     let body = json!({ "name": "more" });
     expect_problem(machine.bringing(&personal).manage("POST", "/me/tokens", &body), 403, "denied");
     // One that ends makes only what ends as soon.
-    let soon = (jiff::Timestamp::now() + Duration::from_secs(3600)).to_string();
+    let soon = (jiff::Timestamp::now() + Duration::from_hours(1)).to_string();
     let short = machine.token(json!({ "expires_at": soon }));
     let caller = machine.bringing(&text(&short, "token"));
     for body in [json!({ "name": "more" }), json!({ "name": "more", "expires_at": "2099-01-01T00:00:00Z" })] {
@@ -126,7 +126,7 @@ fn t13_a_job_makes_nothing_that_stays() {
         let made = caller.manage("POST", &format!("{accounts}/tokens"), &json!({ "name": "more" }));
         if made.status == 201 {
             let end: jiff::Timestamp = text(&made.json(), "expires_at").parse().expect("a time");
-            let latest = jiff::Timestamp::now() + Duration::from_secs(3600);
+            let latest = jiff::Timestamp::now() + Duration::from_hours(1);
             assert!(end <= latest, "{made}");
         } else {
             expect_problem(made, 403, "denied");

@@ -61,7 +61,7 @@ impl Company {
 
     /// Gives a group a role and returns what names it.
     #[track_caller]
-    fn give(&self, group: &str, role: &str, registry: Value) -> String {
+    fn give(&self, group: &str, role: &str, registry: &Value) -> String {
         let body = json!({ "provider": "company", "group": group, "role": role, "registry": registry });
         text(&self.manage("POST", "/group-roles", &body).expect(&[201]).json(), "id")
     }
@@ -87,7 +87,7 @@ fn a_group_has_a_role_as_soon_as_it_is_given() {
     let company = Company::new();
     let browser = company.sign_in(&["developers", "everybody"]);
     assert_eq!(company.status(&browser), 404);
-    let id = company.give("developers", "viewer", json!("main"));
+    let id = company.give("developers", "viewer", &json!("main"));
     assert_eq!(company.status(&browser), 200);
     let explained = company.explain(&browser, "registry:manage");
     assert_eq!(explained["allowed"], false, "{explained}");
@@ -108,7 +108,7 @@ fn a_group_has_a_role_as_soon_as_it_is_given() {
 #[test]
 fn t16_groups_are_replaced_at_every_sign_in() {
     let company = Company::new();
-    company.give("developers", "writer", Value::Null);
+    company.give("developers", "writer", &Value::Null);
     let first = company.sign_in(&["developers"]);
     assert_eq!(company.status(&first), 200);
     let second = company.sign_in(&["everybody"]);
@@ -125,7 +125,7 @@ fn t16_groups_are_replaced_at_every_sign_in() {
 #[test]
 fn t13_a_group_is_what_its_provider_says_to_the_letter() {
     let company = Company::new();
-    company.give("Admins", "admin", Value::Null);
+    company.give("Admins", "admin", &Value::Null);
     let names = ["admins", "ADMINS", "Admins ", " Admins", "/Admins", "Admin", "Admins,x", "\u{410}dmins"];
     let browser = company.sign_in(&names);
     assert_eq!(company.status(&browser), 404);

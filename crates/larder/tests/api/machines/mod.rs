@@ -3,6 +3,7 @@
 mod accounts;
 mod attacks;
 mod bindings;
+mod canaries;
 mod escalation;
 mod exchange;
 mod groups;

@@ -1,0 +1,151 @@
+//! What the program shows to whom before anybody has configured anything.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use testkit::{Api, Background, run};
+
+use super::{Place, free_address};
+use crate::scene::{Calls as _, admin, expect_problem, writer_and_repository};
+
+/// Where other programs keep what is for their developers and operators.
+const INSIDE: [&str; 24] = [
+    "/debug/pprof/",
+    "/debug/vars",
+    "/debug",
+    "/admin",
+    "/admin/",
+    "/internal",
+    "/jobs",
+    "/api/v1/jobs",
+    "/api/v1/config",
+    "/api/v1/settings",
+    "/api/v1/internal",
+    "/api/v1/debug",
+    "/api/v1/metrics",
+    "/api/v1/admin",
+    "/api/v2.0/systeminfo",
+    "/actuator",
+    "/actuator/env",
+    "/server-status",
+    "/.env",
+    "/.git/config",
+    "/larder.toml",
+    "/larder.db",
+    "/sealing.key",
+    "/metrics/",
+];
+
+#[test]
+fn t38_nothing_inside_is_on_the_public_port() {
+    let nobody = admin().as_nobody();
+    for path in INSIDE {
+        for method in ["GET", "POST"] {
+            let answer = nobody.ask(method, path);
+            expect_problem(answer, 404, "not_found");
+        }
+        // Nor for who runs the instance: there is nothing.
+        admin().ask("GET", path).expect(&[404]);
+    }
+    // What operators ask without credentials says nothing about anybody.
+    let (user, repository) = writer_and_repository();
+    user.blob_push(&repository, b"counted");
+    let organization = repository.split('/').next().expect("a repository is in an organization");
+    for path in ["/metrics", "/healthz", "/readyz"] {
+        let text = String::from_utf8(nobody.get(path).expect(&[200]).body).expect("it is text");
+        for name in [&repository, organization, user.username(), "admin"] {
+            assert!(!text.contains(name), "{path} names {name}:\n{text}");
+        }
+        nobody.ask("POST", path).expect(&[404, 405]);
+    }
+}
+
+/// A first start with nothing configured but where to listen.
+fn first_start(place: &Place) -> (Api, String) {
+    let address = free_address();
+    let mut server = Background::start(&mut place.command(&["serve", "--listen", &address]));
+    let nobody = Api::new(format!("http://{address}"), "nobody", "nothing").as_nobody();
+    server.until(|server| {
+        assert!(server.wait(Duration::ZERO).is_none(), "it ended: {server}");
+        std::net::TcpStream::connect(&address).is_ok() && nobody.get("/readyz").status == 200
+    });
+    let stdout = server.stdout();
+    let shown = stdout.lines().find_map(|line| line.strip_prefix("The password is "));
+    let password = shown.expect("a password is shown").to_owned();
+    for known in ["", "admin", "password", "larder", "changeme", "Harbor12345", "admin123", "12345678"] {
+        let answer = nobody.as_user("admin", known).manage("GET", "/me", &Value::Null);
+        assert!([401, 429].contains(&answer.status), "admin/{known}: {answer}");
+    }
+    server.terminate();
+    server.wait(Duration::from_secs(10)).expect("the server ends when it is asked to");
+    assert!(!server.stderr().contains(&password), "the password is in the log");
+    (nobody, password)
+}
+
+/// Harbor's CVE-2026-4404 and Artifactory's CVE-2019-17444 were passwords that everybody knows, and another registry
+/// left the first one lying in a file.
+#[test]
+fn t44_no_credentials_come_with_the_program() {
+    let places = [Place::new(), Place::new()];
+    let passwords = places.each_ref().map(|place| first_start(place).1);
+    assert_ne!(passwords[0], passwords[1], "the first password is always the same");
+    let [place, _] = &places;
+    let data = place.directory.path().join("larder-data");
+    let mut files = Vec::new();
+    list(&data, &mut files);
+    assert!(files.len() > 2, "{files:?}");
+    for (path, metadata) in files {
+        assert_eq!(metadata.mode() & 0o077, 0, "others can read {path}");
+        if metadata.is_file() {
+            let bytes = std::fs::read(&path).expect("a file can be read");
+            let password = passwords[0].as_bytes();
+            let is_there = bytes.windows(password.len()).any(|window| window == password);
+            assert!(!is_there, "the password is in {path}");
+        }
+    }
+}
+
+fn list(folder: &Path, files: &mut Vec<(String, Metadata)>) {
+    let mut add = |path: &Path| {
+        let metadata = path.metadata().expect("it is there");
+        files.push((path.display().to_string(), metadata));
+    };
+    add(folder);
+    for entry in std::fs::read_dir(folder).expect("a folder can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            list(&path, files)
+        } else {
+            files.push((path.display().to_string(), path.metadata().expect("it is there")))
+        }
+    }
+}
+
+#[test]
+fn t44_without_a_configuration_only_this_machine_is_served() {
+    let place = Place::new();
+    let output = run(&mut place.command(&["config", "print"])).success();
+    let printed: toml::Table = output.stdout.parse().expect("it prints TOML");
+    assert_eq!(printed["server"]["listen"].as_str(), Some("localhost:5000"));
+    assert_eq!(printed["auth"]["sign_up"].as_str(), Some("invited"), "strangers can sign up");
+    assert_eq!(printed["bootstrap"]["admin_password"].as_str(), Some(""));
+}
+
+#[test]
+fn t44_a_weak_secret_is_refused_at_the_start() {
+    let key = |text: &str| ("LARDER_AUTH__SEALING_KEY", text.to_owned());
+    for (name, value) in [
+        ("LARDER_BOOTSTRAP__ADMIN_PASSWORD", "short".to_owned()),
+        key("secret"),
+        key("AAAA"),
+        // 32 bytes, and all the same one.
+        key("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+    ] {
+        let place = Place::new();
+        let mut command = place.command(&["serve", "--listen", &free_address()]);
+        run(command.env(name, &value)).failure().says_nothing_of(&format!("{value}\n"));
+    }
+}
