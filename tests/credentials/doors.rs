@@ -1,11 +1,10 @@
 //! The ways into a repository: the credentials as they are, what they were traded for before, and what they can be
 //! traded for now.
 
-use serde_json::Value;
 use testkit::{Answer, Api, Method};
 
 use crate::holder::Login;
-use crate::scene::Fleet;
+use crate::scene::{Fleet, text};
 
 /// A caller of one repository, who keeps what the token service once gave.
 pub(crate) struct Doors<'a> {
@@ -48,7 +47,7 @@ impl<'a> Doors<'a> {
             address: format!("198.51.100.{number}"),
         };
         let issued = doors.token(&doors.holder(&fleet.admin)).expect(&[200]).json();
-        doors.access_token = issued["token"].as_str().expect("a token is text").to_owned();
+        doors.access_token = text(&issued, "token");
         doors.refresh_token = issued["refresh_token"].as_str().map(str::to_owned);
         doors
     }
@@ -96,10 +95,7 @@ impl<'a> Doors<'a> {
     /// Whether what the token service answered is good for a pull.
     #[track_caller]
     fn may_pull_with(&self, server: &Api, issued: &Answer) -> bool {
-        is_let_in(issued) && {
-            let issued: Value = issued.json();
-            self.may_pull(&server.as_bearer(issued["token"].as_str().expect("a token is text")))
-        }
+        is_let_in(issued) && self.may_pull(&server.as_bearer(&text(&issued.json(), "token")))
     }
 
     /// A token for pulls, as docker asks for it when somebody logs in.

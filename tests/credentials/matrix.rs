@@ -8,60 +8,23 @@ use crate::doors::{Door, Doors};
 use crate::holder::{Credential, Holder, Login, Named, Platform, Revocation};
 use crate::scene::{Fleet, Organization, REPLICAS};
 
-/// Each kind of credentials with everything that ends it. What a job has depends on its binding and on the account
-/// alike, however it is shown, so its rows share them out.
+/// What ends everything of an account.
+const OF_ACCOUNT: &[Revocation] =
+    &[Revocation::MembershipRemoved, Revocation::AccountDisabled, Revocation::AccountDeleted];
+
+/// Each kind of credentials with what ends it beside that.
 const ROWS: &[(Credential, &[Revocation])] = &[
-    (
-        Credential::Password,
-        &[
-            Revocation::PasswordChanged,
-            Revocation::MembershipRemoved,
-            Revocation::AccountDisabled,
-            Revocation::AccountDeleted,
-        ],
-    ),
-    (
-        Credential::PersonalToken,
-        &[
-            Revocation::TokenDeleted,
-            Revocation::MembershipRemoved,
-            Revocation::AccountDisabled,
-            Revocation::AccountDeleted,
-        ],
-    ),
-    (
-        Credential::ServiceToken,
-        &[
-            Revocation::TokenDeleted,
-            Revocation::MembershipRemoved,
-            Revocation::AccountDisabled,
-            Revocation::AccountDeleted,
-        ],
-    ),
-    (
-        Credential::JobToken(Platform::GitHub, Named::Any),
-        &[Revocation::BindingDeleted, Revocation::AccountDeleted],
-    ),
-    (
-        Credential::JobToken(Platform::GitHub, Named::Account),
-        &[Revocation::MembershipRemoved, Revocation::AccountDisabled],
-    ),
-    (
-        Credential::JobToken(Platform::GitLab, Named::Any),
-        &[Revocation::MembershipRemoved, Revocation::AccountDisabled],
-    ),
-    (
-        Credential::JobToken(Platform::GitLab, Named::Account),
-        &[Revocation::BindingDeleted, Revocation::AccountDeleted],
-    ),
-    (
-        Credential::Exchanged(Platform::GitHub),
-        &[Revocation::BindingDeleted, Revocation::MembershipRemoved, Revocation::AccountDeleted],
-    ),
-    (
-        Credential::Minted(Platform::GitLab),
-        &[Revocation::TokenBurned, Revocation::BindingDeleted, Revocation::AccountDisabled],
-    ),
+    (Credential::Password, &[Revocation::PasswordChanged]),
+    (Credential::PersonalToken, &[Revocation::TokenDeleted]),
+    (Credential::ServiceToken, &[Revocation::TokenDeleted]),
+    (Credential::JobToken(Platform::GitHub, Named::Any), &[Revocation::BindingDeleted]),
+    (Credential::JobToken(Platform::GitHub, Named::Account), &[Revocation::BindingDeleted]),
+    (Credential::JobToken(Platform::GitLab, Named::Any), &[Revocation::BindingDeleted]),
+    (Credential::JobToken(Platform::GitLab, Named::Account), &[Revocation::BindingDeleted]),
+    (Credential::Exchanged(Platform::GitHub), &[Revocation::BindingDeleted, Revocation::TokenBurned]),
+    (Credential::Exchanged(Platform::GitLab), &[Revocation::BindingDeleted, Revocation::TokenBurned]),
+    (Credential::Minted(Platform::GitHub), &[Revocation::BindingDeleted, Revocation::TokenBurned]),
+    (Credential::Minted(Platform::GitLab), &[Revocation::BindingDeleted, Revocation::TokenBurned]),
 ];
 
 /// Within which time what was revoked has to be over, the client's own failure not counted.
@@ -107,7 +70,9 @@ impl Visit<'_> {
 pub(crate) fn go_through(client: &dyn Client) {
     let fleet = Fleet::shared();
     let organization = Organization::new(fleet);
-    let cells = ROWS.iter().flat_map(|(credential, ends)| ends.iter().map(move |end| (*credential, *end)));
+    let cells = ROWS.iter().flat_map(|(credential, own)| {
+        own.iter().chain(OF_ACCOUNT).map(move |revocation| (*credential, *revocation))
+    });
     for (number, (credential, revocation)) in cells.enumerate() {
         // Whoever reads of a failure reads where it happened.
         eprintln!("--- {credential:?}, {revocation:?}");

@@ -5,11 +5,6 @@ use serde_json::{Value, json};
 
 use crate::scene::{Company, disable, give, manage, organization, push, usernames};
 
-/// How often the provider was asked for tokens.
-fn exchanges(company: &Company) -> usize {
-    company.provider.log().lines().filter(|line| line.starts_with("POST /token ")).count()
-}
-
 #[test]
 fn a_password_of_the_provider_works_without_a_browser_and_is_asked_about_once() {
     let mut company = Company::with(&[("password_grant", "oauth2")]);
@@ -21,7 +16,7 @@ fn a_password_of_the_provider_works_without_a_browser_and_is_asked_about_once() 
         caller.get("/v2/").expect(&[200]);
         caller.get("/token?service=larder").expect(&[200]);
     }
-    assert_eq!(exchanges(&company), 1, "{}", company.provider.log());
+    company.expect_exchanges(1);
     assert_eq!(push(&caller, &organization), 202);
     let me = manage(&caller, Method::GET, "/me", &Value::Null).expect(&[200]).json();
     assert_eq!((&me["username"], &me["email"]), (&json!("ada"), &json!("ada@example.com")), "{me}");
@@ -54,5 +49,5 @@ fn unless_it_is_switched_on_no_password_goes_to_the_provider() {
     let ada = company.person("ada", &[]);
     let caller = company.server.api().as_user("ada", ada.password());
     manage(&caller, Method::GET, "/me", &Value::Null).expect(&[401]);
-    assert_eq!(exchanges(&company), 0);
+    company.expect_exchanges(0);
 }

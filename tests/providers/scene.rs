@@ -2,6 +2,7 @@
 //! provider and back, and a company whose people sign in with the certified provider.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::HeaderMap;
@@ -371,6 +372,18 @@ impl Company {
         // As its first page would, it learns the session's word.
         browser.me();
         browser
+    }
+
+    /// Asserts how often the provider was asked for tokens.
+    #[track_caller]
+    pub(crate) fn expect_exchanges(&self, expected: usize) {
+        let count = || self.provider.log().lines().filter(|line| line.starts_with("POST /token ")).count();
+        // The provider writes it down when it has answered.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while count() < expected && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(count(), expected, "{}", self.provider.log());
     }
 
     /// A new browser in which this person tried to.

@@ -21,11 +21,6 @@ impl HalfWay {
         assert!(back.starts_with(CALLBACK), "{back}");
         Self { company, browser, back }
     }
-
-    /// How often the provider was asked for tokens.
-    fn exchanges(&self) -> usize {
-        self.company.provider.log().lines().filter(|line| line.starts_with("POST /token ")).count()
-    }
 }
 
 #[test]
@@ -84,12 +79,12 @@ fn t23_a_changed_answer_is_refused_before_the_provider_is_asked() {
         let page = browser.get(&with_parameter(&scene.back, name, value));
         expect_out(&mut browser, &page, word);
     }
-    assert_eq!(scene.exchanges(), 0, "{}", scene.company.provider.log());
+    scene.company.expect_exchanges(0);
     // A guessed code goes there, and is refused there.
     let mut browser = scene.browser.clone();
     let page = browser.get(&with_parameter(&scene.back, "code", Some("guessed")));
     expect_out(&mut browser, &page, "provider-refused");
-    assert_eq!(scene.exchanges(), 1);
+    scene.company.expect_exchanges(1);
     assert!(usernames(&scene.company.server).is_empty());
 }
 

@@ -1,6 +1,8 @@
 //! Opening the data folder and wiring the parts together.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 use auth::Auth;
@@ -43,15 +45,20 @@ pub(crate) fn lock_database(settings: &Settings) -> anyhow::Result<Option<File>>
     }
 }
 
+/// Makes the data folder, unless it is there, for nobody else on the machine to look into: private images and the
+/// hashes of passwords are in it.
+pub(crate) fn create_data_folder(folder: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot create the data folder {}; check its permissions", folder.display()))
+}
+
 impl Opened {
     /// For serving. A data folder has one server, and a second one is refused; over a bucket there may be any
     /// number.
     pub(crate) async fn for_serving(settings: &Settings) -> anyhow::Result<Self> {
         let folder = &settings.storage.data_dir;
         if settings.uses_data_dir() {
-            std::fs::create_dir_all(folder).with_context(|| {
-                format!("cannot create the data folder {}; check its permissions", folder.display())
-            })?;
+            create_data_folder(folder)?;
         }
         let blobs = Store::open(&settings.blob_options()).await.context("cannot open the storage")?;
         let lock = lock_database(settings)?;

@@ -139,7 +139,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         if path.is_dir() && name != "tests" {
             found.extend(sources(&path));
-        } else if name.ends_with(".rs") && !name.starts_with("test") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !name.starts_with("test") {
             found.push(path);
         }
     }

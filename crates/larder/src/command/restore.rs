@@ -13,7 +13,7 @@ use registry::{Registry, RestoreOptions, RestoreReport};
 use super::backup::{Scratch, location};
 use super::progress::{Progress, bytes};
 use crate::logging;
-use crate::open::lock_database;
+use crate::open::{create_data_folder, lock_database};
 use crate::settings::Settings;
 
 /// Bring a backup or a snapshot back, onto a machine where nothing is yet.
@@ -47,10 +47,7 @@ pub(super) async fn run(arguments: RestoreArguments, settings: Settings) -> anyh
     let RestoreArguments { from, list_snapshots: _, allow_missing } = arguments;
     let Some(from) = from else { return list(&settings).await };
     if settings.uses_data_dir() {
-        let folder = &settings.storage.data_dir;
-        std::fs::create_dir_all(folder).with_context(|| {
-            format!("cannot create the data folder {}; check its permissions", folder.display())
-        })?;
+        create_data_folder(&settings.storage.data_dir)?;
     }
     // The lock of a folder keeps a server out, and finds one that runs.
     let blobs = Store::open(&settings.blob_options()).await.context("cannot open the storage")?;

@@ -12,7 +12,8 @@ use crate::scene::{Calls as _, Organization, expect_problem, own_server};
 
 #[test]
 fn cve_2024_5891_the_name_of_a_client_is_no_secret() {
-    let nobody = own_server(&[]).api().as_nobody();
+    let server = own_server(&[]);
+    let nobody = server.api().as_nobody();
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     for form in [
         "grant_type=client_credentials&client_id=docker",

@@ -101,8 +101,8 @@ fn t35_no_kind_of_credentials_is_in_the_log() {
     for (what, secret) in &secrets {
         // The end of a token is secret as well.
         let part = &secret[secret.len().saturating_sub(30)..];
-        let line = log.lines().find(|line| line.contains(part));
-        assert!(line.is_none(), "{what} is in the log: {line:?}");
+        let found = log.lines().find(|line| line.contains(part));
+        assert!(found.is_none(), "{what} is in the log: {found:?}");
     }
     // Nor are they in what is stored, where it is a folder.
     for name in ["larder.db", "larder.db-wal"] {
