@@ -1,5 +1,5 @@
 //! The ways into a repository: the credentials as they are, what they were traded for before, and what they can be
-//! traded for now.
+//! traded for at the time.
 
 use testkit::{Answer, Api, Method};
 
