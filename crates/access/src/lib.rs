@@ -5,6 +5,7 @@
 //! both have to agree. Rights only ever come from roles and from public visibility: no role subtracts.
 
 pub mod action;
+pub mod basis;
 pub mod decision;
 pub mod limit;
 pub mod operation;
@@ -13,6 +14,7 @@ pub mod role;
 pub mod scope;
 
 pub use action::{Action, ActionSet, InstanceAction, ManagementAction, Operation, UnknownAction};
+pub use basis::{Anchor, Basis};
 pub use decision::{Decision, Facts, decide};
 pub use limit::{InvalidPattern, Limit, RepositoryPattern, TokenScope};
 pub use operation::UnknownOperation;

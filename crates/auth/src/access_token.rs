@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use access::{ActionSet, Limit, ScopeGrant, ScopeVerdict};
+use access::{ActionSet, Anchor, Limit, ScopeGrant, ScopeVerdict};
 use clock::Timestamp;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{Anchor, Identity};
+use crate::identity::Identity;
 use crate::{Auth, BearerError, random};
 
 /// Longest token that is looked at, in bytes; also what common proxies let through in a header.

@@ -125,7 +125,7 @@ impl Auth {
             return Err(SignInError::Wrong);
         }
         let fingerprint = self.0.credentials.fingerprint(username, exposed);
-        if let Some(owner) = self.recall(&fingerprint)
+        if let Some(owner) = self.password_recall(&fingerprint)
             && let Some(identity) = self.identify_owner(owner).await?
         {
             return Ok(identity);
@@ -174,7 +174,7 @@ impl Auth {
         }
         let credentials = &self.0.credentials;
         let fingerprint = credentials.fingerprint(username, exposed);
-        if let Some(owner) = self.recall(&fingerprint) {
+        if let Some(owner) = self.password_recall(&fingerprint) {
             let now: Option<(i64,)> = self
                 .0
                 .db
@@ -227,7 +227,7 @@ impl Auth {
         }
     }
 
-    fn recall(&self, fingerprint: &[u8; 32]) -> Option<PasswordOwner> {
+    fn password_recall(&self, fingerprint: &[u8; 32]) -> Option<PasswordOwner> {
         let remembered = self.0.credentials.remembered.get(fingerprint)?;
         (self.0.clock.now() < remembered.until).then_some(remembered.owner)
     }
@@ -264,7 +264,7 @@ impl Auth {
         origin: IpAddr,
     ) -> Result<PasswordOwner, SignInError> {
         // An earlier flight may have landed between our look at the memory and our take-off.
-        if let Some(owner) = self.recall(&fingerprint) {
+        if let Some(owner) = self.password_recall(&fingerprint) {
             return Ok(owner);
         }
         let attempt = self

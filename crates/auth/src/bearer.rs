@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Limit, UserPrincipal};
+use access::{Anchor, Limit, UserPrincipal};
 use clock::Timestamp;
 use db::{Durability, FromRow, Row, params};
 
 use crate::access_token::Verified;
-use crate::identity::{Anchor, Credential, Identity, Source};
+use crate::identity::{Credential, Identity, Source};
 use crate::job_token::ANY_ACCOUNT;
 use crate::secret_token::{self, Kind, PREFIX};
 use crate::tokens::scopes_read;

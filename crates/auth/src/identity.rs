@@ -1,6 +1,6 @@
 //! What credentials stand for.
 
-use access::{Action, Limit, Principal, ScopeVerdict, UserPrincipal};
+use access::{Action, Anchor, Basis, Limit, Principal, ScopeVerdict, UserPrincipal};
 use clock::Timestamp;
 
 /// Who is calling, how that is known, and what the credentials are limited to.
@@ -53,18 +53,6 @@ pub(crate) struct Source {
     pub expires_at: Option<Timestamp>,
 }
 
-/// The row that credentials stand on beside their account: without it they are over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    /// None: the account alone.
-    #[default]
-    Account,
-    /// A stored token.
-    Token(i64),
-    /// A binding that trusts an issuer's jobs.
-    Binding(i64),
-}
-
 impl Identity {
     /// Nobody in particular.
     pub fn anonymous() -> Self {
@@ -83,6 +71,12 @@ impl Identity {
     /// The same, good for no more than this.
     pub(crate) fn limited(self, limit: Limit) -> Self {
         Self { limit, ..self }
+    }
+
+    /// The rows that this stands on; none when nobody in particular is calling.
+    pub fn basis(&self) -> Option<Basis> {
+        let user_id = self.principal.user_id()?;
+        Some(Basis { user_id, epoch: self.source.epoch, anchor: self.source.anchor })
     }
 
     /// What the credentials say about an action on a repository, whatever the principal may.

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use access::Anchor;
 use clock::Timestamp;
 use db::{Durability, params};
 use quick_cache::sync::Cache;
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::bindings::Bound;
-use crate::identity::{Anchor, Credential, Identity, Source};
+use crate::identity::{Credential, Identity, Source};
 use crate::provider::{Claims, Expectation, ForeignTokenError, Keys, Peeked};
 use crate::{AccountError, Auth, SignInError, Unavailable};
 

@@ -9,7 +9,7 @@
 //! one read by primary key that tells the user's present epoch: a new password, a deleted user or a deleted
 //! token counts from the next request on.
 //!
-//! * `basic`, `bearer`: from credentials to identity.
+//! * `basic`, `bearer`: from credentials to identity; `recall` for those who ask the database for more anyway.
 //! * `access_token`, `keys`: the signed tokens and the keys behind them.
 //! * `users`, `tokens`: the rows, and what may be in them.
 //! * `password`, `throttle`, `flight`, `gate`: what a password check costs, and how often one may try.
@@ -37,6 +37,7 @@ mod password;
 mod password_change;
 mod provider;
 mod random;
+mod recall;
 mod seal;
 mod second_factor;
 mod secret_token;
@@ -72,6 +73,7 @@ pub use provider::{
     AudienceClaim, Callback, ClientAuthentication, Endpoints, Finished, PasswordGrant, ProviderAccessTokens,
     ProviderError, ProviderSettings, ProviderView, SigningAlgorithm, Started, UnknownAlgorithm,
 };
+pub use recall::{Fingerprint, Recalled};
 pub use second_factor::{NewSecondFactor, SecondFactorView};
 pub use service_accounts::ServiceAccountView;
 pub use sessions::{BrowserInfo, SessionFound, SessionView};
@@ -98,6 +100,7 @@ struct Inner {
     passwords: password::Passwords,
     credentials: basic::Credentials,
     throttle: Arc<throttle::Throttle>,
+    recall: recall::Recall,
     noted_uses: Cache<i64, clock::Timestamp>,
     jobs: job_token::Jobs,
     sealer: Arc<seal::Sealer>,
@@ -124,6 +127,7 @@ impl Auth {
             verified_tokens: Cache::new(REMEMBERED),
             credentials: basic::Credentials::new(REMEMBERED),
             throttle: Arc::new(throttle::Throttle::new(settings.failure_delays.clone())),
+            recall: recall::Recall::new(REMEMBERED),
             noted_uses: Cache::new(REMEMBERED),
             jobs: job_token::Jobs::new(REMEMBERED),
             sealer,

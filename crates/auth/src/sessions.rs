@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use access::{Limit, UserPrincipal};
+use access::{Anchor, Limit, UserPrincipal};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ use db::{Durability, FromRow, Row, Transaction, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::bearer::Standing;
-use crate::identity::{Anchor, Credential, Identity, Source};
+use crate::identity::{Credential, Identity, Source};
 use crate::secret_token::{self, random_text};
 use crate::tokens::public_id;
 use crate::{AccountError, Auth, SessionLife, Unavailable, random};

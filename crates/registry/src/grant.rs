@@ -3,12 +3,14 @@
 use std::marker::PhantomData;
 
 use access::{
-    Action, Facts, Limit, ManagementAction, Operation, Principal, Role, ScopeVerdict, Visibility, decide,
+    Action, Basis, Facts, Limit, ManagementAction, Operation, Principal, Role, ScopeVerdict, Visibility,
+    decide,
 };
 use oci::{OrganizationName, RegistryName, RepositoryName};
 
 use crate::error::{Error, ErrorKind, PackageFault, What};
 use crate::python::PythonSettings;
+use crate::store::resolve::RepositoryFound;
 use crate::{Registry, store};
 
 /// Who is asking, and what their credentials limit them to.
@@ -259,43 +261,30 @@ impl Registry {
         R: Right<Resource = Repository>,
     {
         let found = store::resolve::repository_resolve(self.db(), name, caller.user_id()).await?;
-        let Operation::Content(action) = R::OPERATION else {
-            unreachable!("a right over a repository is a right over content")
-        };
-        if !caller.limit.reaches(name.as_str(), action) {
-            return Err(limited::<R>(name.to_string()).into());
+        grant_repository(caller, name, &found)
+    }
+
+    /// As [`authorize`](Self::authorize) for a caller of whom it is not known whether it still is who its
+    /// credentials stood for: the one statement that looks for the right looks at their basis too. `None` when that
+    /// is not any more as it was.
+    pub async fn authorize_standing<R>(
+        &self,
+        caller: &Caller,
+        basis: &Basis,
+        name: &RepositoryName,
+    ) -> Result<Option<Granted<R>>, Error>
+    where
+        R: Right<Resource = Repository>,
+    {
+        if caller.user_id() != basis.user_id {
+            return Ok(None);
         }
-        match caller.limit.verdict(name.as_str(), action) {
-            ScopeVerdict::Granted => {}
-            ScopeVerdict::Silent => return Err(Refusal::Unasked.into()),
-            ScopeVerdict::Denied => return Err(refuse::<R>(caller, name.as_str(), found.facts).into()),
+        match store::resolve::repository_resolve_standing(self.db(), name, basis).await? {
+            Some(found) if found.anchor_ends_at.is_none_or(|end| self.now() < end) => {
+                grant_repository(caller, name, &found.repository).map(Some)
+            }
+            _ => Ok(None),
         }
-        // Without credentials every answer is the same question for some, whatever exists.
-        if caller.principal.is_anonymous() && caller.limit.is_none() {
-            return Err(Refusal::Unasked.into());
-        }
-        if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
-            return Err(refuse::<R>(caller, name.as_str(), found.facts).into());
-        }
-        let Some(registry_id) = found.registry_id else {
-            return Err(registry_missing(name.organization(), name.registry()));
-        };
-        if found.read_only && action != Action::Pull {
-            return Err(read_only(name.organization(), name.registry()));
-        }
-        if action != Action::Delete
-            && let Some(reason) = &found.quarantine
-        {
-            return Err(quarantined(name.repository(), reason));
-        }
-        let repository = Repository {
-            registry_id,
-            id: found.repository_id,
-            name: name.clone(),
-            sparse: found.sparse,
-            redirect: found.redirect,
-        };
-        Ok(Granted::new(repository, caller))
     }
 
     /// Which of `actions` the principal may do on the repository now, for a token that will say so.
@@ -405,6 +394,54 @@ impl Registry {
             RegistryPlace { id, organization_id, organization: organization.clone(), name: name.clone() };
         Ok(Granted::new(place, caller))
     }
+}
+
+/// The right over a repository, if what was found of it and of the caller's standing there gives it.
+fn grant_repository<R>(
+    caller: &Caller,
+    name: &RepositoryName,
+    found: &RepositoryFound,
+) -> Result<Granted<R>, Error>
+where
+    R: Right<Resource = Repository>,
+{
+    let Operation::Content(action) = R::OPERATION else {
+        unreachable!("a right over a repository is a right over content")
+    };
+    if !caller.limit.reaches(name.as_str(), action) {
+        return Err(limited::<R>(name.to_string()).into());
+    }
+    match caller.limit.verdict(name.as_str(), action) {
+        ScopeVerdict::Granted => {}
+        ScopeVerdict::Silent => return Err(Refusal::Unasked.into()),
+        ScopeVerdict::Denied => return Err(refuse::<R>(caller, name.as_str(), found.facts).into()),
+    }
+    // Without credentials every answer is the same question for some, whatever exists.
+    if caller.principal.is_anonymous() && caller.limit.is_none() {
+        return Err(Refusal::Unasked.into());
+    }
+    if !decide(&caller.principal, R::OPERATION, &found.facts).is_allowed() {
+        return Err(refuse::<R>(caller, name.as_str(), found.facts).into());
+    }
+    let Some(registry_id) = found.registry_id else {
+        return Err(registry_missing(name.organization(), name.registry()));
+    };
+    if found.read_only && action != Action::Pull {
+        return Err(read_only(name.organization(), name.registry()));
+    }
+    if action != Action::Delete
+        && let Some(reason) = &found.quarantine
+    {
+        return Err(quarantined(name.repository(), reason));
+    }
+    let repository = Repository {
+        registry_id,
+        id: found.repository_id,
+        name: name.clone(),
+        sparse: found.sparse,
+        redirect: found.redirect,
+    };
+    Ok(Granted::new(repository, caller))
 }
 
 fn registry_missing(organization: &str, registry: &str) -> Error {

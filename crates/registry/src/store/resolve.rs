@@ -2,7 +2,8 @@
 //!
 //! A caller's role is the highest of its own and of those that its groups have.
 
-use access::{Facts, Role, Visibility};
+use access::{Anchor, Basis, Facts, Role, Visibility};
+use clock::Timestamp;
 use db::{Db, Error, FromRow, Row, params};
 use oci::{OrganizationName, RegistryName, RepositoryName};
 
@@ -125,13 +126,29 @@ macro_rules! facts_columns {
     };
 }
 
+/// What is joined to the organization for them, for the registry of this name.
+macro_rules! facts_joins {
+    ($registry:literal) => {
+        concat!(
+            " LEFT JOIN registries g ON g.organization_id = o.id AND g.name = ",
+            $registry,
+            " LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
+              LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $1"
+        )
+    };
+}
+
 /// The tables behind them, for the registry `$2`.
 macro_rules! facts_tables {
     () => {
-        " FROM organizations o
-          LEFT JOIN registries g ON g.organization_id = o.id AND g.name = $2
-          LEFT JOIN organization_members om ON om.organization_id = o.id AND om.user_id = $1
-          LEFT JOIN registry_members gm ON gm.registry_id = g.id AND gm.user_id = $1"
+        concat!(" FROM organizations o", facts_joins!("$2"))
+    };
+}
+
+/// The columns of [`RepositoryFound`].
+macro_rules! repository_columns {
+    () => {
+        concat!(facts_columns!(), ", g.id, r.id, g.sparse, g.read_only, r.quarantine, g.redirect")
     };
 }
 
@@ -145,8 +162,7 @@ pub(crate) async fn repository_resolve(
         .opt_or_last(
             super::OUTAGE,
             concat!(
-                facts_columns!(),
-                ", g.id, r.id, g.sparse, g.read_only, r.quarantine, g.redirect",
+                repository_columns!(),
                 facts_tables!(),
                 " LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $3
                   WHERE o.name = $4"
@@ -163,6 +179,69 @@ pub(crate) async fn repository_resolve(
         read_only: false,
         quarantine: None,
     }))
+}
+
+/// What is known about a repository's place and the standing there of a caller whose credentials still stand.
+pub(crate) struct StandingFound {
+    pub(crate) repository: RepositoryFound,
+    /// When the row beside the account ends.
+    pub(crate) anchor_ends_at: Option<Timestamp>,
+}
+
+impl FromRow for StandingFound {
+    fn from_row(row: &Row<'_>) -> Result<Self, Error> {
+        Ok(Self {
+            repository: RepositoryFound::from_row(row)?,
+            anchor_ends_at: row.get::<Option<i64>>(11)?.map(Timestamp::from_millis),
+        })
+    }
+}
+
+/// The same statement for an account with an epoch, from the tables in which its credentials are, beginning with
+/// `users u`.
+macro_rules! standing_statement {
+    ($ends_at:literal, $tables:literal, $condition:literal) => {
+        concat!(
+            repository_columns!(),
+            ", ",
+            $ends_at,
+            " FROM ",
+            $tables,
+            " LEFT JOIN organizations o ON o.name = $2",
+            facts_joins!("$3"),
+            " LEFT JOIN repositories r ON r.registry_id = g.id AND r.name = $4
+              WHERE u.id = $1 AND u.epoch = $5 AND u.disabled_at IS NULL",
+            $condition
+        )
+    };
+}
+
+/// As [`repository_resolve`], together with the question whether the rows are as they were on which the caller's
+/// credentials stand. `None` when they are not, and only then: whether anything else exists makes no difference.
+pub(crate) async fn repository_resolve_standing(
+    db: &Db,
+    name: &RepositoryName,
+    basis: &Basis,
+) -> Result<Option<StandingFound>, Error> {
+    let (sql, anchor_id) = match basis.anchor {
+        Anchor::Account => (standing_statement!("NULL", "users u", ""), None),
+        Anchor::Token(id) => (
+            standing_statement!(
+                "k.expires_at",
+                "users u JOIN tokens k ON k.user_id = u.id",
+                " AND k.id = $6"
+            ),
+            Some(id),
+        ),
+        Anchor::Binding(id) => (
+            standing_statement!("NULL", "users u JOIN bindings b ON b.user_id = u.id", " AND b.id = $6"),
+            Some(id),
+        ),
+    };
+    let mut params =
+        params![basis.user_id, name.organization(), name.registry(), name.repository(), basis.epoch].to_vec();
+    params.extend(anchor_id.map(Into::into));
+    db.opt_or_last(super::OUTAGE, sql, &params).await
 }
 
 /// A registry as an index of packages, with what its uploads are judged by.

@@ -10,8 +10,8 @@ use crate::body::Response;
 
 /// Anonymous callers are always challenged, even where everything is public: some clients learn only here
 /// that there is a token service, and public content takes an anonymous token.
-pub(super) fn ping(exchange: &Exchange<'_>) -> Result<Response, Failure> {
-    signed_in(exchange)?;
+pub(super) async fn ping(exchange: &Exchange<'_>) -> Result<Response, Failure> {
+    signed_in(exchange).await?;
     Ok(json("application/json", b"{}".to_vec()))
 }
 
@@ -23,7 +23,7 @@ pub(super) async fn extensions(
         Some(name) => {
             exchange.grant::<Pull>(name).await?;
         }
-        None => signed_in(exchange)?,
+        None => signed_in(exchange).await?,
     }
     let body = serde_json::json!({
         "extensions": [{
@@ -36,7 +36,8 @@ pub(super) async fn extensions(
     Ok(json("application/json", body.to_string().into_bytes()))
 }
 
-fn signed_in(exchange: &Exchange<'_>) -> Result<(), Failure> {
-    let nobody = exchange.caller.principal.is_anonymous() && exchange.caller.limit.is_none();
+async fn signed_in(exchange: &Exchange<'_>) -> Result<(), Failure> {
+    let caller = exchange.caller().await?;
+    let nobody = caller.principal.is_anonymous() && caller.limit.is_none();
     if nobody { Err(Failure::unauthorized("sign in to use this registry", None)) } else { Ok(()) }
 }

@@ -109,7 +109,7 @@ impl Failure {
             .header(RETRY_AFTER, retry_after.as_secs().max(1).to_string())
     }
 
-    fn unavailable() -> Self {
+    pub(super) fn unavailable() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             ErrorCode::Unavailable,

@@ -3,6 +3,7 @@
 //! The order is the same for every call: credentials, then the right, and only then what is wrong with the
 //! rest of the request, so that nobody learns anything from an error that they had no right to.
 
+mod asker;
 mod blob;
 mod challenge;
 mod discover;
@@ -23,8 +24,9 @@ use registry::{Caller, Delete, Granted, Pull, Push, Right};
 use crate::State;
 use crate::body::{Body, Response};
 use crate::context::Context;
-use crate::identify::{self, IdentifyError};
+use crate::identify::IdentifyError;
 use crate::observe::Endpoint;
+use asker::Asker;
 use error::Failure;
 
 /// Whether this surface answers for a path.
@@ -32,12 +34,26 @@ pub(crate) fn serves(path: &str) -> bool {
     path == "/v2" || path.starts_with("/v2/") || path.starts_with("/oras/artifacts/v1/")
 }
 
+/// How often credentials are looked at anew because the account changed while a right was asked for.
+const LOOKS: usize = 3;
+
 /// One call with everything that answering it may need.
 struct Exchange<'a> {
     state: &'a Arc<State>,
+    context: &'a Context,
     headers: HeaderMap,
-    caller: Caller,
+    asker: Asker,
     body: Incoming,
+}
+
+/// Why there is no right.
+enum Ungranted {
+    /// The credentials are not accepted any more.
+    Credentials(IdentifyError),
+    /// The account changes with every look at it.
+    Unsteady,
+    /// The caller has no such right, or nobody could tell.
+    Right(registry::Error),
 }
 
 impl Exchange<'_> {
@@ -46,11 +62,42 @@ impl Exchange<'_> {
     where
         R: Right<Resource = registry::Repository>,
     {
-        self.state
-            .registry
-            .authorize::<R>(&self.caller, name)
-            .await
-            .map_err(|error| Failure::refused::<R>(error, &self.caller, name))
+        self.authorize::<R>(name).await.map_err(|ungranted| match ungranted {
+            Ungranted::Right(error) => Failure::refused::<R>(error, self.asker.presumed(), name),
+            Ungranted::Credentials(error) => {
+                Failure::not_identified(&error, Some(challenge::scope_of_right::<R>(name)))
+            }
+            Ungranted::Unsteady => Failure::unavailable(),
+        })
+    }
+
+    async fn authorize<R>(&self, name: &RepositoryName) -> Result<Granted<R>, Ungranted>
+    where
+        R: Right<Resource = registry::Repository>,
+    {
+        let registry = &self.state.registry;
+        let mut granted = self.asker.authorize(registry, name).await.map_err(Ungranted::Right)?;
+        for _ in 0..LOOKS {
+            if granted.is_some() {
+                break;
+            }
+            let asker = self.identify().await.map_err(Ungranted::Credentials)?;
+            granted = asker.authorize(registry, name).await.map_err(Ungranted::Right)?;
+        }
+        granted.ok_or(Ungranted::Unsteady)
+    }
+
+    /// The caller, for what is no right over a repository.
+    async fn caller(&self) -> Result<Caller, Failure> {
+        if let Some(caller) = self.asker.known() {
+            return Ok(caller.clone());
+        }
+        let asker = self.identify().await.map_err(|error| Failure::not_identified(&error, None))?;
+        Ok(asker.presumed().clone())
+    }
+
+    async fn identify(&self) -> Result<Asker, IdentifyError> {
+        Asker::identify(self.state, &self.headers, self.context).await
     }
 
     fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
@@ -64,11 +111,10 @@ pub(crate) async fn handle(state: &Arc<State>, context: &Context, request: Reque
     let head = parts.method == Method::HEAD;
     let call = Call::parse(&parts.method, parts.uri.path(), parts.uri.query());
     let endpoint = call.as_ref().map_or("oci_invalid", Call::endpoint);
-    let answered = match identify::identify(&state.auth, &parts.headers, context).await {
+    let answered = match Asker::find(state, &parts.headers, context).await {
         Err(error) => Err(not_identified(&error, call.as_ref().ok())),
-        Ok(identity) => {
-            let caller = identify::caller(&identity);
-            let exchange = Exchange { state, headers: parts.headers, caller, body };
+        Ok(asker) => {
+            let exchange = Exchange { state, context, headers: parts.headers, asker, body };
             match call {
                 Ok(call) => answer(exchange, call).await,
                 Err(error) => Err(refuse_invalid(exchange, &parts.method, error).await),
@@ -88,7 +134,7 @@ pub(crate) async fn handle(state: &Arc<State>, context: &Context, request: Reque
 
 async fn answer(exchange: Exchange<'_>, call: Call) -> Result<Response, Failure> {
     match call {
-        Call::Ping => discover::ping(&exchange),
+        Call::Ping => discover::ping(&exchange).await,
         Call::Catalog { n, last } => tag::catalog(&exchange, n, last.as_deref()).await,
         Call::ExtensionDiscover { name } => discover::extensions(&exchange, name.as_ref()).await,
         Call::BlobGet { name, digest } => blob::get(&exchange, &name, &digest).await,
@@ -133,6 +179,8 @@ async fn refuse_invalid(exchange: Exchange<'_>, method: &Method, error: oci::Cal
         if let Err(failure) = granted {
             return failure;
         }
+    } else if let Err(failure) = exchange.caller().await {
+        return failure;
     }
     let mut status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
     if *method == Method::HEAD && matches!(error.reason, CallErrorReason::Name(_)) {

@@ -31,7 +31,7 @@ pub(super) async fn catalog(
     n: Option<u64>,
     last: Option<&str>,
 ) -> Result<Response, Failure> {
-    let caller = &exchange.caller;
+    let caller = &exchange.caller().await?;
     let asked = match caller.limit.grants() {
         None => !caller.principal.is_anonymous(),
         Some(grants) => {

@@ -5,10 +5,10 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use oci::{ContentRange, Digest, ErrorCode, RepositoryName, UploadId, UploadStart};
 use registry::{ErrorKind, Granted, Mounted, Pull, Push, Pushed, Refusal, UploadStatus};
 
-use super::Exchange;
 use super::challenge;
 use super::error::Failure;
 use super::respond::{blob_location, created, set, upload_location, upload_range, upload_range_truthful};
+use super::{Exchange, Ungranted};
 use crate::body::{Response, empty, pieces};
 use crate::limit::BodyPermit;
 
@@ -48,17 +48,22 @@ async fn mount(
     let mounted = match from {
         None if from_given => Mounted::No,
         None => registry.blob_mount(granted, digest, None).await?,
-        Some(source) => match registry.authorize::<Pull>(&exchange.caller, source).await {
+        Some(source) => match exchange.authorize::<Pull>(source).await {
             Ok(source) => registry.blob_mount(granted, digest, Some(&source)).await?,
-            Err(error) => match error.kind() {
+            Err(Ungranted::Right(error)) => match error.kind() {
                 // The token says nothing about the source; one that does may succeed.
                 ErrorKind::Refused(Refusal::Unasked) => {
                     let scope = challenge::mount(granted.name(), source);
-                    return Err(Failure::unasked(error.message(), &exchange.caller, scope));
+                    return Err(Failure::unasked(error.message(), exchange.asker.presumed(), scope));
                 }
                 ErrorKind::Refused(_) | ErrorKind::NotFound(_) => Mounted::No,
                 _ => return Err(error.into()),
             },
+            Err(Ungranted::Credentials(error)) => {
+                let scope = challenge::mount(granted.name(), source);
+                return Err(Failure::not_identified(&error, Some(scope)));
+            }
+            Err(Ungranted::Unsteady) => return Err(Failure::unavailable()),
         },
     };
     match mounted {
@@ -186,7 +191,7 @@ fn resumable(error: registry::Error, name: &RepositoryName, id: &UploadId) -> Fa
 }
 
 fn permit(exchange: &Exchange<'_>) -> Result<BodyPermit, Failure> {
-    let user_id = exchange.caller.principal.user_id().unwrap_or_default();
+    let user_id = exchange.asker.presumed().principal.user_id().unwrap_or_default();
     exchange.state.bodies.begin(user_id).ok_or_else(|| {
         Failure::busy(
             "too many uploads of this user are under way; let some finish, then try again",
