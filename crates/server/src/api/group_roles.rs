@@ -58,8 +58,7 @@ pub(super) async fn list(
 ) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+        let granted = session.organization::<Manage>(&organization).await?;
         let found = registry.group_role_list(&granted, page.after(), page.rows()).await?;
         let items: Vec<GroupRole> = found.into_iter().map(Into::into).collect();
         Ok::<_, Problem>(page.answer(items, |role| role.id.clone()))
@@ -74,8 +73,7 @@ pub(super) async fn create(
 ) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+        let granted = session.organization::<Manage>(&organization).await?;
         let place: Option<RegistryName> = new.registry.as_deref().map(existing_name).transpose()?;
         let provider_is_known = session.state.auth.providers().iter().any(|known| known.name == new.provider);
         if !provider_is_known {
@@ -97,8 +95,7 @@ pub(super) async fn read(
 ) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+        let granted = session.organization::<Manage>(&organization).await?;
         let view = registry.group_role_get(&granted, &group_role).await?;
         Ok::<_, Problem>(axum::Json(GroupRole::from(view)).into_response())
     };
@@ -112,8 +109,7 @@ pub(super) async fn update(
 ) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+        let granted = session.organization::<Manage>(&organization).await?;
         registry.group_role_set(&granted, &group_role, change.role).await?;
         let view = registry.group_role_get(&granted, &group_role).await?;
         Ok::<_, Problem>(axum::Json(GroupRole::from(view)).into_response())
@@ -127,8 +123,7 @@ pub(super) async fn remove(
 ) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+        let granted = session.organization::<Manage>(&organization).await?;
         registry.group_role_delete(&granted, &group_role).await?;
         Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
     };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
 use super::problem::Problem;
-use super::request::{Json, Path, Query, Session, existing_name};
+use super::request::{Json, Path, Query, Session};
 use super::service_accounts::outlives_no_job;
 use crate::rate_limit;
 
@@ -136,8 +136,7 @@ pub(super) mod to_organization {
     ) -> Response {
         let outcome = async {
             let registry = &session.state.registry;
-            let name = existing_name(&organization)?;
-            let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+            let granted = session.organization::<Manage>(&organization).await?;
             let found = registry.organization_invitation_list(&granted, page.after(), page.rows()).await?;
             Ok::<_, Problem>(answer_list(&page, found))
         };
@@ -151,8 +150,7 @@ pub(super) mod to_organization {
     ) -> Response {
         let outcome = async {
             let registry = &session.state.registry;
-            let name = existing_name(&organization)?;
-            let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+            let granted = session.organization::<Manage>(&organization).await?;
             outlives_no_job(&session)?;
             let made = registry.organization_invitation_create(&granted, new.parse()).await?;
             Ok::<_, Problem>(invite(&session, &organization, made))
@@ -166,8 +164,7 @@ pub(super) mod to_organization {
     ) -> Response {
         let outcome = async {
             let registry = &session.state.registry;
-            let name = existing_name(&organization)?;
-            let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+            let granted = session.organization::<Manage>(&organization).await?;
             registry.organization_invitation_delete(&granted, &invitation).await?;
             Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
         };
@@ -187,10 +184,8 @@ pub(super) mod to_registry {
         Query(page): Query<PageQuery>,
     ) -> Response {
         let outcome = async {
-            let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+            let granted = session.registry::<Manage>(&organization, &registry).await?;
             let registry = &session.state.registry;
-            let granted =
-                registry.authorize_registry::<Manage>(&session.caller, &organization, &name).await?;
             let found = registry.registry_invitation_list(&granted, page.after(), page.rows()).await?;
             Ok::<_, Problem>(answer_list(&page, found))
         };
@@ -204,10 +199,8 @@ pub(super) mod to_registry {
     ) -> Response {
         let outcome = async {
             let place = format!("{organization}/{registry}");
-            let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+            let granted = session.registry::<Manage>(&organization, &registry).await?;
             let registry = &session.state.registry;
-            let granted =
-                registry.authorize_registry::<Manage>(&session.caller, &organization, &name).await?;
             outlives_no_job(&session)?;
             let made = registry.registry_invitation_create(&granted, new.parse()).await?;
             Ok::<_, Problem>(invite(&session, &place, made))
@@ -220,10 +213,8 @@ pub(super) mod to_registry {
         Path((organization, registry, invitation)): Path<(String, String, String)>,
     ) -> Response {
         let outcome = async {
-            let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+            let granted = session.registry::<Manage>(&organization, &registry).await?;
             let registry = &session.state.registry;
-            let granted =
-                registry.authorize_registry::<Manage>(&session.caller, &organization, &name).await?;
             registry.registry_invitation_delete(&granted, &invitation).await?;
             Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
         };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::PageQuery;
 use super::problem::Problem;
-use super::request::{Json, Path, Query, Session, existing_name};
+use super::request::{Json, Path, Query, Session};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,8 +68,7 @@ pub(super) mod of_organization {
     ) -> Response {
         let outcome = async {
             let registry = &session.state.registry;
-            let name = existing_name(&organization)?;
-            let granted = registry.authorize_organization::<List>(&session.caller, &name).await?;
+            let granted = session.organization::<List>(&organization).await?;
             let found = registry.organization_member_list(&granted, after(&page), page.rows()).await?;
             Ok::<_, Problem>(answer_list(&page, found))
         };
@@ -83,8 +82,7 @@ pub(super) mod of_organization {
     ) -> Response {
         let outcome = async {
             let registry = &session.state.registry;
-            let name = existing_name(&organization)?;
-            let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+            let granted = session.organization::<Manage>(&organization).await?;
             let user_id = user_id(&session, &username).await?;
             registry.organization_member_put(&granted, user_id, membership.role).await?;
             let member = Member { username, role: membership.role, user_id };
@@ -99,8 +97,7 @@ pub(super) mod of_organization {
     ) -> Response {
         let outcome = async {
             let registry = &session.state.registry;
-            let name = existing_name(&organization)?;
-            let granted = registry.authorize_organization::<List>(&session.caller, &name).await?;
+            let granted = session.organization::<List>(&organization).await?;
             let user_id = user_id_or_nobody(&session, &username).await?;
             let view = registry.organization_member_get(&granted, user_id).await?;
             Ok::<_, Problem>(axum::Json(Member::from(view)).into_response())
@@ -114,8 +111,7 @@ pub(super) mod of_organization {
     ) -> Response {
         let outcome = async {
             let registry = &session.state.registry;
-            let name = existing_name(&organization)?;
-            let granted = registry.authorize_organization::<Manage>(&session.caller, &name).await?;
+            let granted = session.organization::<Manage>(&organization).await?;
             let user_id = user_id(&session, &username).await?;
             registry.organization_member_delete(&granted, user_id).await?;
             Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
@@ -136,9 +132,8 @@ pub(super) mod of_registry {
         Query(page): Query<PageQuery>,
     ) -> Response {
         let outcome = async {
-            let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+            let granted = session.registry::<List>(&organization, &registry).await?;
             let registry = &session.state.registry;
-            let granted = registry.authorize_registry::<List>(&session.caller, &organization, &name).await?;
             let found = registry.registry_member_list(&granted, after(&page), page.rows()).await?;
             Ok::<_, Problem>(answer_list(&page, found))
         };
@@ -151,10 +146,8 @@ pub(super) mod of_registry {
         Json(membership): Json<Membership>,
     ) -> Response {
         let outcome = async {
-            let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+            let granted = session.registry::<Manage>(&organization, &registry).await?;
             let registry = &session.state.registry;
-            let granted =
-                registry.authorize_registry::<Manage>(&session.caller, &organization, &name).await?;
             let user_id = user_id(&session, &username).await?;
             registry.registry_member_put(&granted, user_id, membership.role).await?;
             let member = Member { username, role: membership.role, user_id };
@@ -168,9 +161,8 @@ pub(super) mod of_registry {
         Path((organization, registry, username)): Path<(String, String, String)>,
     ) -> Response {
         let outcome = async {
-            let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+            let granted = session.registry::<List>(&organization, &registry).await?;
             let registry = &session.state.registry;
-            let granted = registry.authorize_registry::<List>(&session.caller, &organization, &name).await?;
             let user_id = user_id_or_nobody(&session, &username).await?;
             let view = registry.registry_member_get(&granted, user_id).await?;
             Ok::<_, Problem>(axum::Json(Member::from(view)).into_response())
@@ -183,10 +175,8 @@ pub(super) mod of_registry {
         Path((organization, registry, username)): Path<(String, String, String)>,
     ) -> Response {
         let outcome = async {
-            let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+            let granted = session.registry::<Manage>(&organization, &registry).await?;
             let registry = &session.state.registry;
-            let granted =
-                registry.authorize_registry::<Manage>(&session.caller, &organization, &name).await?;
             let user_id = user_id(&session, &username).await?;
             registry.registry_member_delete(&granted, user_id).await?;
             Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())

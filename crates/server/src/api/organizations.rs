@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
 use super::problem::Problem;
-use super::request::{Json, Path, Query, Session, existing_name, name};
+use super::request::{Json, Path, Query, Session, name};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,8 +51,7 @@ pub(super) async fn create(session: Session, Json(new): Json<NewOrganization>) -
 pub(super) async fn read(session: Session, Path(organization): Path<String>) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<OrganizationRead>(&session.caller, &name).await?;
+        let granted = session.organization::<OrganizationRead>(&organization).await?;
         let view = registry.organization_get(&granted).await?;
         Ok::<_, Problem>(axum::Json(Organization::from(view)).into_response())
     };
@@ -62,8 +61,7 @@ pub(super) async fn read(session: Session, Path(organization): Path<String>) -> 
 pub(super) async fn remove(session: Session, Path(organization): Path<String>) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<OrganizationDelete>(&session.caller, &name).await?;
+        let granted = session.organization::<OrganizationDelete>(&organization).await?;
         registry.organization_delete(&granted).await?;
         Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
     };

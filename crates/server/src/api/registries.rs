@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
 use super::problem::Problem;
-use super::request::{Json, Path, Query, Session, existing_name, name};
+use super::request::{Json, Path, Query, Session, name};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,8 +77,7 @@ pub(super) async fn list(
 ) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let name = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<OrganizationRead>(&session.caller, &name).await?;
+        let granted = session.organization::<OrganizationRead>(&organization).await?;
         let found = registry.registry_list(&granted, page.after(), page.rows()).await?;
         let items: Vec<Registry> = found.into_iter().map(Into::into).collect();
         Ok::<_, Problem>(page.answer(items, |registry| registry.name.clone()))
@@ -93,8 +92,7 @@ pub(super) async fn create(
 ) -> Response {
     let outcome = async {
         let registry = &session.state.registry;
-        let place = existing_name(&organization)?;
-        let granted = registry.authorize_organization::<RegistryCreate>(&session.caller, &place).await?;
+        let granted = session.organization::<RegistryCreate>(&organization).await?;
         let name = name("name", &new.name)?;
         let before = RegistrySettings::default();
         let settings = RegistrySettings {
@@ -115,10 +113,8 @@ pub(super) async fn read(
     Path((organization, registry)): Path<(String, String)>,
 ) -> Response {
     let outcome = async {
-        let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+        let granted = session.registry::<RegistryRead>(&organization, &registry).await?;
         let registry = &session.state.registry;
-        let granted =
-            registry.authorize_registry::<RegistryRead>(&session.caller, &organization, &name).await?;
         let view = registry.registry_get(&granted).await?;
         Ok::<_, Problem>(axum::Json(Registry::from(view)).into_response())
     };
@@ -131,10 +127,7 @@ pub(super) async fn update(
     Json(change): Json<RegistryChange>,
 ) -> Response {
     let outcome = async {
-        let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
-        let registry = &session.state.registry;
-        let granted =
-            registry.authorize_registry::<RegistryManage>(&session.caller, &organization, &name).await?;
+        let granted = session.registry::<RegistryManage>(&organization, &registry).await?;
         let change = RegistrySettingsChange {
             visibility: change.visibility,
             sparse: change.sparse_manifests,
@@ -142,10 +135,9 @@ pub(super) async fn update(
             read_only: change.read_only,
             python: change.python,
         };
-        registry.registry_settings_change(&granted, change).await?;
-        let readable =
-            registry.authorize_registry::<RegistryRead>(&session.caller, &organization, &name).await?;
-        let view = registry.registry_get(&readable).await?;
+        session.state.registry.registry_settings_change(&granted, change).await?;
+        let readable = session.registry::<RegistryRead>(&organization, &registry).await?;
+        let view = session.state.registry.registry_get(&readable).await?;
         Ok::<_, Problem>(axum::Json(Registry::from(view)).into_response())
     };
     session.answer(outcome.await)
@@ -157,10 +149,8 @@ pub(super) async fn remove(
     Query(removal): Query<Removal>,
 ) -> Response {
     let outcome = async {
-        let (organization, name) = (existing_name(&organization)?, existing_name(&registry)?);
+        let granted = session.registry::<RegistryManage>(&organization, &registry).await?;
         let registry = &session.state.registry;
-        let granted =
-            registry.authorize_registry::<RegistryManage>(&session.caller, &organization, &name).await?;
         registry.registry_delete(&granted, removal.force).await?;
         Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
     };

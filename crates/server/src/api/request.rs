@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use registry::Caller;
+use registry::{Caller, Granted, Organization, RegistryPlace, Right};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +37,24 @@ impl Session {
     /// Ends a handler: a problem is given the request's name.
     pub(crate) fn answer(&self, outcome: Result<Response, Problem>) -> Response {
         outcome.unwrap_or_else(|problem| problem.of_request(self.context.request_id).into_response())
+    }
+
+    /// Asks for a right over the organization that a path names.
+    pub(super) async fn organization<R>(&self, organization: &str) -> Result<Granted<R>, Problem>
+    where
+        R: Right<Resource = Organization>,
+    {
+        let name = existing_name(organization)?;
+        Ok(self.state.registry.authorize_organization(&self.caller, &name).await?)
+    }
+
+    /// Asks for a right over the registry that a path names.
+    pub(super) async fn registry<R>(&self, organization: &str, registry: &str) -> Result<Granted<R>, Problem>
+    where
+        R: Right<Resource = RegistryPlace>,
+    {
+        let (organization, name) = (existing_name(organization)?, existing_name(registry)?);
+        Ok(self.state.registry.authorize_registry(&self.caller, &organization, &name).await?)
     }
 
     /// Asks for a right over the instance.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::page::{PageQuery, time};
 use super::problem::Problem;
-use super::request::{Json, Path, Query, Session, existing_name};
+use super::request::{Json, Path, Query, Session};
 use super::tokens::{Rotation, Token, TokenRequest, created};
 
 #[derive(Deserialize)]
@@ -62,13 +62,7 @@ pub(super) fn outlives_no_job(session: &Session) -> Result<(), Problem> {
 
 /// The organization's number, once the caller was found to manage it.
 pub(super) async fn managed_organization(session: &Session, organization: &str) -> Result<i64, Problem> {
-    let name = existing_name(organization)?;
-    let granted = session
-        .state
-        .registry
-        .authorize_organization::<OrganizationMembersManage>(&session.caller, &name)
-        .await?;
-    Ok(granted.organization_id())
+    Ok(session.organization::<OrganizationMembersManage>(organization).await?.organization_id())
 }
 
 /// A service account of an organization that the caller manages, behind the organization's number.
@@ -87,10 +81,7 @@ pub(super) async fn list(
     Query(page): Query<PageQuery>,
 ) -> Response {
     let outcome = async {
-        let name = existing_name(&organization)?;
-        let registry = &session.state.registry;
-        let granted =
-            registry.authorize_organization::<OrganizationMembersList>(&session.caller, &name).await?;
+        let granted = session.organization::<OrganizationMembersList>(&organization).await?;
         let auth = &session.state.auth;
         let after = Some(page.after()).filter(|after| !after.is_empty());
         let found = auth.service_account_list(granted.organization_id(), after, page.rows()).await?;
@@ -119,10 +110,7 @@ pub(super) async fn read(
     Path((organization, account)): Path<(String, String)>,
 ) -> Response {
     let outcome = async {
-        let name = existing_name(&organization)?;
-        let registry = &session.state.registry;
-        let granted =
-            registry.authorize_organization::<OrganizationMembersList>(&session.caller, &name).await?;
+        let granted = session.organization::<OrganizationMembersList>(&organization).await?;
         let auth = &session.state.auth;
         let view = auth.service_account_get(granted.organization_id(), &organization, &account).await?;
         Ok::<_, Problem>(axum::Json(ServiceAccount::from(view)).into_response())
