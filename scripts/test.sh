@@ -26,6 +26,14 @@ tools() {
     export LARDER_TEST_TOOLS=$directory PATH=$directory:$PATH
 }
 
+# Runs one test program, with what follows as its arguments. The whole workspace says which features are built:
+# a stage that named a package would build everything once more for that package's own.
+run_test() {
+    local name=$1
+    shift
+    cargo test --workspace --locked --quiet --test "$name" -- "$@"
+}
+
 # Runs a command once in every cell: the first argument says what it is.
 in_cells() {
     local what=$1 cell
@@ -42,7 +50,7 @@ lint() {
     cargo fmt --all --check
     stage "clippy"
     cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-    cargo clippy -p larder --all-targets --features failpoints --locked --quiet -- -D warnings
+    cargo clippy --workspace --all-targets --features larder/failpoints --locked --quiet -- -D warnings
     stage "dependencies"
     cargo deny --log-level error check bans licenses sources
 }
@@ -55,103 +63,104 @@ unit() {
 clients() {
     tools packages clients
     stage "real clients"
-    cargo test -p larder --locked --quiet --test clients
+    run_test clients
 }
 
 python() {
     tools packages clients python services
-    in_cells "real Python clients" cargo test -p larder --locked --quiet --test python
+    in_cells "real Python clients" run_test python
 }
 
 identity() {
     tools identity
     stage "the parts that sign-in is tested with"
-    cargo test -p testkit --locked --quiet --test identity
+    run_test identity
     stage "letters"
-    cargo test -p larder --locked --quiet --test accounts
+    run_test accounts
 }
 
 providers() {
     tools identity
     stage "sign-in with identity providers, honest ones and others"
-    cargo test -p larder --locked --quiet --test providers -- --test-threads 2
+    run_test providers --test-threads 2
 }
 
 browser() {
     tools packages clients identity
     stage "sign-in with a real provider in a real browser"
-    cargo test -p larder --locked --quiet --test browser
+    run_test browser
 }
 
 credentials() {
     tools packages clients python services
     stage "every kind of credentials on several servers, until it is revoked"
-    cargo test -p larder --locked --quiet --test credentials -- --test-threads 2
+    run_test credentials --test-threads 2
 }
 
 conformance() {
     tools conformance services
     in_cells "conformance, release 1.1.1" \
-        cargo test -p larder --locked --quiet --test conformance -- --skip the_development_program
+        run_test conformance --skip the_development_program
 }
 
 conformance-dev() {
     tools conformance conformance-dev services
     in_cells "conformance, the specification's main branch" \
-        cargo test -p larder --locked --quiet --test conformance -- the_development_program
+        run_test conformance the_development_program
     local -x LARDER_TEST_REPLICAS=3
     local cells=(postgres/s3)
     in_cells "conformance, the specification's main branch, three servers" \
-        cargo test -p larder --locked --quiet --test conformance -- the_development_program
+        run_test conformance the_development_program
 }
 
 backends() {
     tools services
     stage "the services that the tests stand on"
-    cargo test -p testkit --locked --quiet --test services
+    run_test services
     stage "the database on PostgreSQL"
-    cargo test -p db --locked --quiet --test postgres
+    run_test postgres
     # Two tests of sign-in stop the clock, on which waiting for a server's answer depends.
-    cargo run -p testkit --locked --quiet --example with_postgres -- \
-        cargo test -p db -p registry -p auth --locked --quiet -- \
+    cargo build --workspace --locked --quiet --example with_postgres
+    "${CARGO_TARGET_DIR:-target}/debug/examples/with_postgres" \
+        cargo test --workspace --lib --test behaviour --locked --quiet -- \
         --skip failures_slow_down_and_success_ends_it \
         --skip guesses_in_parallel_are_refused_and_a_remembered_password_is_not
     stage "the plans of all statements"
-    cargo test -p larder --locked --quiet --test plans
+    run_test plans
     stage "the store in a bucket"
-    cargo test -p blobs --locked --quiet --test bucket
+    run_test bucket
 }
 
 moving() {
     tools packages clients services
     stage "import and export"
-    cargo test -p larder --locked --quiet --test transfer
+    run_test transfer
     stage "from SQLite and a disk to PostgreSQL and a bucket, and back"
-    cargo test -p larder --locked --quiet --test moving
+    run_test moving
 }
 
 replicas() {
     tools packages clients python services conformance
     stage "several servers behind a balancer"
-    cargo test -p larder --locked --quiet --test replicas -- --test-threads 2
+    run_test replicas --test-threads 2
     # Every server that a test starts is three of them now, at the balancer's address.
     local -x LARDER_TEST_REPLICAS=3
     local cells=(postgres/s3)
     in_cells "conformance, release 1.1.1, three servers" \
-        cargo test -p larder --locked --quiet --test conformance -- --skip the_development_program
-    in_cells "real Python clients, three servers" cargo test -p larder --locked --quiet --test python
+        run_test conformance --skip the_development_program
+    in_cells "real Python clients, three servers" run_test python
 }
 
 race() {
     tools services
     local cells=(sqlite/disk postgres/s3)
-    in_cells "races between pushes, deletes and collection" cargo test -p larder --locked --quiet --test race
+    in_cells "races between pushes, deletes and collection" run_test race
 }
 
 crash() {
     stage "crashes"
-    cargo test -p larder --locked --quiet --features failpoints --test crash -- --nocapture
-    cargo test -p blobs --locked --quiet --features failpoints --test crash
+    # Of the program and of the storage below it.
+    cargo test --workspace --features larder/failpoints,blobs/failpoints --locked --quiet --test crash -- --nocapture
 }
 
 fuzz() {
