@@ -77,6 +77,9 @@ struct Arguments {
     /// Measure this only (may be given several times).
     #[arg(long, value_name = "WORKLOAD", value_parser = names())]
     only: Vec<String>,
+    /// Measure collection, lists and credentials on this alone.
+    #[arg(long, value_name = "BACK_END")]
+    on: Option<scale::Kind>,
     /// How often each workload runs on each server.
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     repetitions: u16,
@@ -145,6 +148,7 @@ impl Plan {
             },
             memory_blob_bytes: asked(MEMORY).then_some(if quick { 128 << 20 } else { 1 << 30 }),
             scale: scale::Plan {
+                on: arguments.on,
                 blobs: asked(COLLECTION).then_some(if quick { 20_000 } else { 200_000 }),
                 requests: asked(NAMES).then_some(if quick { 500 } else { 3000 }),
                 rounds: asked(CREDENTIALS).then_some(if quick { 8 } else { 40 }),

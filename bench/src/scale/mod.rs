@@ -18,11 +18,13 @@ use crate::tell;
 use collection::Collection;
 use credentials::Credentials;
 use names::Names;
-use place::Kind;
+pub(crate) use place::Kind;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
+    /// On which pair alone; on each when none is named.
+    pub(crate) on: Option<Kind>,
     /// Whether collection is measured, and over how many blobs.
     pub(crate) blobs: Option<u32>,
     /// Whether lists are measured, and with how many requests for each page.
@@ -45,7 +47,7 @@ pub(crate) struct Scale {
 /// Measures what `plan` asks for. It blocks and must not run inside an asynchronous runtime.
 pub(crate) fn measure(program: &Path, plan: Plan) -> anyhow::Result<Scale> {
     let mut scale = Scale::default();
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| plan.on.is_none_or(|on| on == *kind)) {
         if let Some(blobs) = plan.blobs {
             tell(&format!("collection on {}: {blobs} blobs, half of them garbage", kind.name()));
             scale.collection.push(collection::measure(program, kind, blobs)?);

@@ -14,7 +14,7 @@ use testkit::{Options, Server};
 use crate::client::Target;
 
 /// A database and a store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// What a server has that was told nothing.
