@@ -84,7 +84,8 @@ browser() {
 }
 
 credentials() {
-    tools packages clients python services
+    # Of the identity group, what reads YAML.
+    tools packages clients python services identity
     stage "every kind of credentials on several servers, until it is revoked"
     cargo test -p larder --locked --quiet --test credentials -- --test-threads 2
 }

@@ -1,4 +1,4 @@
-//! The pages about rights and machines, as a reader would type them.
+//! The page about rights, as a reader would type it.
 
 use testkit::page::Page;
 use testkit::{Options, Server};
@@ -21,12 +21,4 @@ fn the_page_about_rights_works_line_by_line() {
         .says("user admin is enabled")
         .says("user admin is admin of organization demo");
     assert_eq!(server.api().get("/v2/").status, 401, "the password that was lost is good no more");
-}
-
-#[test]
-fn the_page_about_machines_works_line_by_line() {
-    let server = Server::start(Options::new(env!("CARGO_BIN_EXE_larder")));
-    let page = Page::read("docs/tokens-and-machines.md").with("localhost:5000", &server.host());
-    let output = type_in(&server, &page.commands(&["machines"]));
-    output.success().says("demo+ci").says("Login Succeeded").says("1296269").says("\"disabled\":true");
 }
