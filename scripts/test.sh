@@ -92,7 +92,8 @@ browser() {
 }
 
 credentials() {
-    tools packages clients python services
+    # Of the identity group, what reads YAML.
+    tools packages clients python services identity
     stage "every kind of credentials on several servers, until it is revoked"
     run_test credentials --test-threads 2
 }

@@ -3,6 +3,7 @@
 
 mod local;
 mod mail;
+mod page;
 mod provider;
 
 use std::time::{Duration, Instant};

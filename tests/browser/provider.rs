@@ -11,15 +11,35 @@ use testkit::{Browser, Dockerd, Method, Place, Role, Sandbox, Server};
 use super::{arrives, make_token, over_soon, server};
 
 /// A provider that knows this person, and a server that people come to from there.
-struct Scene {
-    provider: OidcProvider,
-    server: Server,
+pub(super) struct Scene {
+    pub(super) provider: OidcProvider,
+    pub(super) server: Server,
     /// Where browsers reach the server: `http://localhost:PORT`.
-    url: String,
+    pub(super) url: String,
 }
 
 impl Scene {
     fn new(user: &User) -> Self {
+        Self::with(user, |url, issuer, client| {
+            [
+                ("LARDER_SERVER__PUBLIC_URL", url),
+                ("LARDER_AUTH__INTERNAL_ISSUERS", issuer),
+                ("LARDER_AUTH__PROVIDERS__CORP__ISSUER", issuer),
+                ("LARDER_AUTH__PROVIDERS__CORP__LABEL", "the company"),
+                ("LARDER_AUTH__PROVIDERS__CORP__CLIENT_ID", client.id()),
+                ("LARDER_AUTH__PROVIDERS__CORP__CLIENT_SECRET", client.secret()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+        })
+    }
+
+    /// The same with variables that follow from the server's URL, the issuer, and what the provider knows the server
+    /// as.
+    pub(super) fn with(
+        user: &User,
+        variables: impl FnOnce(&str, &str, &Client) -> Vec<(String, String)>,
+    ) -> Self {
         let mut provider = OidcProvider::start();
         // Who comes back from a provider comes to an address that was configured, so that it has to be known before
         // the server has chosen a port.
@@ -30,14 +50,10 @@ impl Scene {
         let client = Client::confidential("larder", &callback).after_logout(&format!("{url}/sign-in"));
         provider.put_user(user);
         provider.put_client(&client);
-        let server = server(&[
-            ("LARDER_SERVER__PUBLIC_URL", &url),
-            ("LARDER_AUTH__INTERNAL_ISSUERS", &issuer),
-            ("LARDER_AUTH__PROVIDERS__CORP__ISSUER", &issuer),
-            ("LARDER_AUTH__PROVIDERS__CORP__LABEL", "the company"),
-            ("LARDER_AUTH__PROVIDERS__CORP__CLIENT_ID", client.id()),
-            ("LARDER_AUTH__PROVIDERS__CORP__CLIENT_SECRET", client.secret()),
-        ]);
+        let variables = variables(&url, &issuer, &client);
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let server = server(&variables);
         let place = server.address();
         std::thread::spawn(move || {
             for client in front.incoming() {
@@ -50,7 +66,7 @@ impl Scene {
     }
 
     /// A browser at the sign-in page.
-    fn browser(&self) -> Browser {
+    pub(super) fn browser(&self) -> Browser {
         let browser = Browser::start();
         browser.go_to(&format!("{}/sign-in", self.url));
         browser

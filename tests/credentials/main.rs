@@ -2,7 +2,7 @@
 //! until it is revoked, and from then on nowhere.
 //!
 //! Docker, Helm, Oras, twine and uv each go through the whole table in [`matrix`]; [`trusted_publishing`] is for what
-//! uv does by itself.
+//! uv does by itself, and [`pages`] types in what the page for users says.
 
 mod docker;
 mod doors;
@@ -10,6 +10,8 @@ mod helm;
 mod holder;
 mod matrix;
 mod oras;
+mod pages;
 mod python;
 mod scene;
+mod tls;
 mod trusted_publishing;

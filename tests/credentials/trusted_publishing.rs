@@ -1,15 +1,14 @@
 //! Trusted publishing over TLS: a job that knows the URL and nothing else publishes packages.
 
-use std::net::TcpStream;
 use std::process::Command;
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::{Value, json};
 use testkit::issuer::Claims;
-use testkit::{Background, Method, Output, Sandbox, TEST_SEALING_KEY, free_port, run};
+use testkit::{Method, Output, Sandbox, run};
 
 use crate::python::{command, wheel};
 use crate::scene::{Fleet, Organization, text};
+use crate::tls::TlsServer;
 
 /// The package that the binding is for, and the only one.
 const PACKAGE: &str = "hello-larder";
@@ -20,9 +19,7 @@ struct Scene {
     /// `https://localhost:PORT`.
     url: String,
     home: Sandbox,
-    /// The path of the certificate, which nobody trusts without being told.
-    certificate: String,
-    _server: Background,
+    server: TlsServer,
 }
 
 impl Scene {
@@ -33,30 +30,9 @@ impl Scene {
         organization.let_write(&format!("{}+ci", organization.name));
 
         let home = Sandbox::new();
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
-        let certificate = home.write("server.crt", cert.pem());
-        let key = home.write("server.key", signing_key.serialize_pem());
-        let address = format!("localhost:{}", free_port());
-        let mut serve = Command::new(env!("CARGO_BIN_EXE_larder"));
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if ["LARDER_", "AWS_", "PG"].iter().any(|prefix| text.starts_with(prefix)) {
-                serve.env_remove(name);
-            }
-        }
-        serve
-            .args(["serve", "--listen", &address, "--data-dir", &home.file("data")])
-            .env("LARDER_SERVER__TLS_CERTIFICATE", &certificate)
-            .env("LARDER_SERVER__TLS_KEY", key)
-            .env("LARDER_DATABASE__URL", fleet.replicas.database().url())
-            .env("LARDER_STORAGE__URL", fleet.replicas.bucket().url())
-            .envs(fleet.replicas.bucket().env())
-            .env("LARDER_AUTH__SEALING_KEY", TEST_SEALING_KEY)
-            .env("LARDER_AUTH__INTERNAL_ISSUERS", fleet.issuer.url());
-        let mut server = Background::start(&mut serve);
-        server.until(|_| TcpStream::connect(&address).is_ok());
-        Self { organization, url: format!("https://{address}"), home, certificate, _server: server }
+        let kept = (fleet.replicas.database(), fleet.replicas.bucket());
+        let server = TlsServer::start(&home, "localhost", kept, &fleet.issuer.url());
+        Self { organization, url: format!("https://localhost:{}", server.port), home, server }
     }
 
     /// Lets the jobs with this claim publish [`PACKAGE`]; the binding's name in paths.
@@ -88,8 +64,8 @@ impl Scene {
         let mut command = command(&self.home, client);
         let environment = environment.iter().map(|(name, value)| (name, value));
         command
-            .env("SSL_CERT_FILE", &self.certificate)
-            .env("REQUESTS_CA_BUNDLE", &self.certificate)
+            .env("SSL_CERT_FILE", &self.server.certificate)
+            .env("REQUESTS_CA_BUNDLE", &self.server.certificate)
             .envs(environment);
         command
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use testkit::bucket::S3;
+use testkit::page::Page;
 use testkit::postgres::Postgres;
 use testkit::{Sandbox, Server, run, run_within};
 
@@ -14,16 +15,9 @@ const PORTS: [&str; 3] = ["5001", "5002", "5003"];
 
 /// The commands of the page, in order, on ports that are free here.
 fn commands(ports: &[String; 3]) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/from-one-machine-to-many.md");
-    let page = std::fs::read_to_string(path).expect("the page is in the workspace");
-    let blocks: Vec<&str> = page
-        .split("```sh grow\n")
-        .skip(1)
-        .map(|rest| rest.split_once("```").expect("every block ends").0)
-        .collect();
-    assert!(blocks.len() >= 4, "the page lost its commands");
-    let commands = blocks.concat();
-    PORTS.iter().zip(ports).fold(commands, |text, (shown, free)| text.replace(shown, free))
+    let page = Page::read("docs/from-one-machine-to-many.md");
+    let page = PORTS.iter().zip(ports).fold(page, |page, (shown, free)| page.with(shown, free));
+    page.commands(&["grow"])
 }
 
 #[test]

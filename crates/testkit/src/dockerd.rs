@@ -27,6 +27,12 @@ pub struct Dockerd {
 impl Dockerd {
     /// Starts the daemon and waits until it answers; panics with its log when it does not.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more variables: it is the daemon that talks to registries, so whatever is said about proxies
+    /// and certificates it has to hear too.
+    pub fn start_with(environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("larder")
             .rand_bytes(8)
@@ -48,6 +54,7 @@ impl Dockerd {
             .arg(path("pid"))
             .arg("--host")
             .arg(format!("unix://{}", path("sock").display()))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(copy)
             .stderr(log)

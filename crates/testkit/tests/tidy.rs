@@ -145,3 +145,39 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+/// The pages about signing in, machines and rights: whoever follows them trusts every line with a secret.
+const PAGES: &[&str] =
+    &["docs/rights.md", "docs/sign-in-with-your-provider.md", "docs/tokens-and-machines.md"];
+
+/// What a reader types or copies into a pipeline has a name, and under that name a test takes it from the page and runs
+/// it.
+#[test]
+fn every_command_and_every_job_of_the_pages_is_run_by_a_test() {
+    let mut tests = String::new();
+    for path in all_sources(&workspace().join("tests")) {
+        tests.push_str(&std::fs::read_to_string(&path).expect("a source is text"));
+    }
+    for path in PAGES {
+        let page = testkit::page::Page::read(path);
+        for block in page.blocks().iter().filter(|block| ["sh", "yaml"].contains(&block.language)) {
+            let named = format!("\"{}\"", block.name);
+            assert!(!block.name.is_empty(), "{path} has commands without a name:\n{}", block.text);
+            assert!(tests.contains(&named), "no test runs {named} of {path}:\n{}", block.text);
+        }
+    }
+}
+
+/// All sources below a folder.
+fn all_sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("readable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            found.extend(all_sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}

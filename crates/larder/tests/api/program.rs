@@ -3,6 +3,7 @@
 mod admin;
 mod configuration;
 mod exposure;
+mod pages;
 mod start;
 mod stop;
 mod tls;
