@@ -130,6 +130,10 @@ fn a_second_server_on_the_same_folder_or_address_is_refused() {
     let other = Place::new();
     let output = run(&mut other.command(&["serve", "--listen", &address])).failure();
     output.says(&format!("cannot listen on {address}")).says("--listen");
+    let mut command = other.command(&["serve", "--listen", &free_address()]);
+    let output = run(command.env("LARDER_SERVER__OPERATIONS_LISTEN", &address)).failure();
+    assert_eq!(output.stderr.lines().count(), 1, "{output}");
+    output.says(&format!("cannot listen on {address}")).says("server.operations_listen");
     assert!(!other.has("larder-data"), "a server that could not listen made a data folder");
     // The first one did not notice.
     admin(&address, "correct horse battery").blob_push("demo/main/hello", b"hello");
