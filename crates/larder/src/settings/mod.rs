@@ -82,6 +82,16 @@ impl ServerSettings {
         Some(self.operations_listen.as_str()).filter(|address| !address.is_empty())
     }
 
+    /// The URL under which people reach the server, without a slash at the end: the one that is set or, until one is,
+    /// where it listens.
+    pub(crate) fn url(&self) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.trim_end_matches('/').to_owned();
+        }
+        let scheme = if self.tls().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
+    }
+
     /// Certificate and key, when both are named.
     pub(crate) fn tls(&self) -> Option<TlsFiles> {
         let named = !self.tls_certificate.as_os_str().is_empty() && !self.tls_key.as_os_str().is_empty();
