@@ -24,7 +24,13 @@ fn link(browser: &mut Browser, user: &User) -> crate::scene::Page {
     let more = format!("return_to=/account&link=true&csrf={}", browser.csrf());
     let url = browser.set_out(&more);
     let back = browser.at_provider(&url, user);
-    browser.get(&back)
+    let before = browser.clone();
+    let page = browser.get(&back);
+    // What was linked is linked to another secret than the one that went out, and the word of its pages with it.
+    let is_linked = page.location().is_some_and(|location| location.ends_with("/account"));
+    assert_eq!(before.clone().is_signed_in(), !is_linked, "{page:?}");
+    browser.me();
+    page
 }
 
 #[track_caller]

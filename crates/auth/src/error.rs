@@ -149,6 +149,23 @@ pub enum AccountError {
     Unavailable(#[source] Unavailable),
 }
 
+/// Why a person was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum UserDeleteError<E> {
+    /// It is about the account itself.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// Somebody else needs the account.
+    #[error(transparent)]
+    Needed(E),
+}
+
+impl<E> From<db::Error> for UserDeleteError<E> {
+    fn from(error: db::Error) -> Self {
+        Self::Account(error.into())
+    }
+}
+
 macro_rules! unavailable_into {
     ($($error:ty),+) => {$(
         impl From<Unavailable> for $error {

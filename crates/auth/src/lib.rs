@@ -63,7 +63,7 @@ use quick_cache::sync::Cache;
 
 pub use access_token::IssuedToken;
 pub use bindings::{BindingTrial, BindingView, ClaimMatch, ClaimRule, NewBinding};
-pub use error::{AccountError, BearerError, OpenError, SignInError, Unavailable};
+pub use error::{AccountError, BearerError, OpenError, SignInError, Unavailable, UserDeleteError};
 pub use exchange::IssuedJobToken;
 pub use gate::{Allowance, Gate};
 pub use identities::IdentityView;

@@ -46,6 +46,11 @@ pub(crate) async fn setup_with(settings: Settings) -> Setup {
     Setup { auth, clock, db, _database: database }
 }
 
+/// Nobody needs whoever goes.
+pub(crate) fn may_go(_: &mut db::Transaction, _: i64) -> db::WriteFuture<'_, (), AccountError> {
+    Box::pin(async { Ok(()) })
+}
+
 pub(crate) fn new_user(username: &str) -> NewUser {
     NewUser {
         username: username.to_owned(),

@@ -2,12 +2,12 @@
 
 use access::AccountKind;
 use clock::Timestamp;
-use db::{Durability, FromRow, Lock, Row, Transaction, params};
+use db::{Durability, FromRow, Lock, Row, Transaction, WriteFuture, params};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::basic::LONGEST_SECRET;
 use crate::secret_token::{Kind, PREFIX};
-use crate::{AccountError, Auth, Unavailable};
+use crate::{AccountError, Auth, Unavailable, UserDeleteError};
 
 /// Longest page of a list.
 pub(crate) const LONGEST_PAGE: u32 = 1000;
@@ -246,16 +246,25 @@ impl Auth {
 
     /// Deletes a person with all its tokens. What the user was signed in with is over at once.
     ///
+    /// Roles go with the account, and who may do without whom is not for this crate to say: `may_go` is asked with
+    /// the user's key, in the same transaction and after every other change of roles.
+    ///
     /// [`AccountError::LastAdmin`] when nobody else could run the instance.
-    pub async fn user_delete(&self, username: &str) -> Result<(), AccountError> {
+    pub async fn user_delete<G, E>(&self, username: &str, may_go: G) -> Result<(), UserDeleteError<E>>
+    where
+        G: for<'t> FnOnce(&'t mut Transaction, i64) -> WriteFuture<'t, (), E> + Clone + Send + 'static,
+        E: Send + 'static,
+    {
         let username = username.to_owned();
         self.0
             .db
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
                     tx.lock(Lock::Identity, 0).await?;
+                    tx.lock(Lock::Tenancy, 0).await?;
                     let user = person_in(tx, &username).await?;
                     keep_an_admin_in(tx, &user).await?;
+                    may_go(tx, user.id).await.map_err(UserDeleteError::Needed)?;
                     tx.exec("DELETE FROM users WHERE id = $1", params![user.id]).await?;
                     Ok(())
                 })

@@ -8,6 +8,8 @@ use crate::{Error, FromRow, Row, Value, sqlite};
 
 /// Work that takes turns although it touches no row in common. The embedded database has one writer, so
 /// there everything takes turns; PostgreSQL has as many as there are connections.
+///
+/// Who takes more than one takes them in the order in which they stand here, and before any row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lock {
     /// Users, tokens and keys.

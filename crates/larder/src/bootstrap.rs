@@ -45,12 +45,13 @@ pub(crate) async fn run(opened: &Opened, settings: &Settings) -> anyhow::Result<
         writeln!(out, "The password is {}", password.expose_secret())?;
         writeln!(out, "It is shown this once; `larder admin reset-password {ADMINISTRATOR}` makes another.")?;
     }
-    let listen = &settings.server.listen;
-    writeln!(out, "  docker login {listen} -u {ADMINISTRATOR}")?;
+    let url = settings.server.url();
+    let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
+    writeln!(out, "  in a browser: {url}/sign-in")?;
+    writeln!(out, "  docker login {host} -u {ADMINISTRATOR}")?;
     if let (Some(organization), Some(registry)) = (&organization, &registry) {
-        writeln!(out, "  docker push {listen}/{organization}/{registry}/<repository>:<tag>")?;
-        let scheme = if settings.server.tls().is_some() { "https" } else { "http" };
-        let index = format!("{scheme}://{listen}/api/v1/{organization}/{registry}/python");
+        writeln!(out, "  docker push {host}/{organization}/{registry}/<repository>:<tag>")?;
+        let index = format!("{url}/api/v1/{organization}/{registry}/python");
         writeln!(out, "  twine upload --repository-url {index} -u {ADMINISTRATOR} dist/*")?;
     }
     out.flush()?;

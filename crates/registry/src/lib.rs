@@ -59,7 +59,7 @@ pub use grant::{
 pub use group_role::{GroupRoleView, NewGroupRole};
 pub use invitation::{InvitationMade, InvitationView, NewInvitation};
 pub use manifest::{ManifestContent, ManifestPushed, ManifestStat};
-pub use member::MemberView;
+pub use member::{MemberView, user_may_go_in};
 pub use referrer::{ReferrerPage, ReferrerQuery};
 pub use scrub::{ScrubReport, Suspect};
 pub use tag::TagPage;

@@ -1,13 +1,16 @@
 //! Members: who has a role of its own on an organization or on a registry.
 
 use access::Role;
-use db::{Durability, Lock};
+use db::{Durability, Lock, Transaction, WriteFuture};
 
 use crate::Registry;
 use crate::error::{Error, ErrorKind, What, registry_gone};
 use crate::grant::{Granted, MembersList, MembersManage, OrganizationMembersList, OrganizationMembersManage};
 use crate::store::{members as rows, tenancy};
 use crate::tenancy::organization_gone;
+
+/// Organizations that an answer names at the most.
+const NAMED_AT_ONCE: usize = 10;
 
 /// A member, as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +149,7 @@ impl Registry {
 
 /// An organization without an administrator could only be helped from the server's shell. Who counts as one is said
 /// where the rows are asked.
-async fn keep_an_admin_in(transaction: &mut db::Transaction, id: i64, leaving: i64) -> Result<(), Error> {
+async fn keep_an_admin_in(transaction: &mut Transaction, id: i64, leaving: i64) -> Result<(), Error> {
     let is_admin = rows::organization_role_in(transaction, id, leaving).await? == Some(Role::Admin);
     if !is_admin || rows::organization_has_other_admin_in(transaction, id, leaving).await? {
         return Ok(());
@@ -158,12 +161,31 @@ async fn keep_an_admin_in(transaction: &mut db::Transaction, id: i64, leaving: i
     ))
 }
 
+/// Whether every organization can do without this user, whose account is about to go with all its roles. Asked in the
+/// transaction that removes the account, which has to hold [`Lock::Tenancy`].
+pub fn user_may_go_in(transaction: &mut Transaction, user_id: i64) -> WriteFuture<'_, (), Error> {
+    Box::pin(async move {
+        let found = rows::organizations_of_last_admin_in(transaction, user_id, NAMED_AT_ONCE + 1).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let mut names: Vec<String> = found.into_iter().map(|(name,)| name).collect();
+        names.sort_unstable();
+        let more = if names.len() > NAMED_AT_ONCE { " and others" } else { "" };
+        names.truncate(NAMED_AT_ONCE);
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!(
+                "this user is the only administrator of {}{more}; give another person the role admin there first, \
+                 or delete the organization: service accounts, disabled accounts and roles of groups do not count",
+                names.join(", ")
+            ),
+        ))
+    })
+}
+
 /// Holds an account that is to have a role in an organization. A service account has roles in its own alone.
-async fn account_hold_in(
-    transaction: &mut db::Transaction,
-    id: i64,
-    organization_id: i64,
-) -> Result<(), Error> {
+async fn account_hold_in(transaction: &mut Transaction, id: i64, organization_id: i64) -> Result<(), Error> {
     let account = rows::user_hold_in(transaction, id).await?.ok_or_else(user_gone)?;
     if !account.is_service || account.organization_id == Some(organization_id) {
         return Ok(());
@@ -175,7 +197,7 @@ async fn account_hold_in(
 }
 
 /// Holds the account of a person.
-pub(crate) async fn person_hold_in(transaction: &mut db::Transaction, id: i64) -> Result<(), Error> {
+pub(crate) async fn person_hold_in(transaction: &mut Transaction, id: i64) -> Result<(), Error> {
     let account = rows::user_hold_in(transaction, id).await?.ok_or_else(user_gone)?;
     if !account.is_service {
         return Ok(());

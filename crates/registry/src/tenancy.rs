@@ -5,6 +5,7 @@ use clock::Timestamp;
 use db::{Durability, Lock};
 use oci::{OrganizationName, RegistryName};
 
+use crate::Registry;
 use crate::error::{Error, ErrorKind, What, registry_gone};
 use crate::grant::{
     Caller, Granted, OrganizationDelete, OrganizationRead, RegistryCreate, RegistryManage, RegistryRead,
@@ -13,10 +14,7 @@ use crate::member::person_hold_in;
 use crate::python::{PythonSettings, PythonSettingsChange};
 use crate::store::members::organization_member_put_in;
 use crate::store::tenancy as rows;
-use crate::{Registry, store};
 
-/// Organizations that an answer names at the most.
-const NAMED_AT_ONCE: u32 = 10;
 /// Names that are tried for an organization that is made for somebody.
 const NAMES_TRIED: u32 = 50;
 
@@ -159,19 +157,6 @@ impl Registry {
             }
         }
         outcome
-    }
-
-    /// Some organizations that would have no administrator without this user, by name. Only people who can sign in
-    /// and who have the role themselves count as administrators.
-    pub async fn organizations_of_last_admin(&self, user_id: i64) -> Result<Vec<String>, Error> {
-        let mut names: Vec<String> =
-            store::members::organizations_of_last_admin(self.db(), user_id, NAMED_AT_ONCE)
-                .await?
-                .into_iter()
-                .map(|(name,)| name)
-                .collect();
-        names.sort_unstable();
-        Ok(names)
     }
 
     /// An organization.

@@ -92,25 +92,26 @@ struct State {
     pages: self::python::Pages,
     readiness: Readiness,
     collection_seen: ops::CollectionSeen,
-    /// Management, tokens and operations: surfaces whose paths a router can match.
-    router: axum::Router,
+}
+
+/// Where requests come in.
+#[derive(Debug)]
+pub struct Entrances {
+    /// For everybody.
+    pub public: Listeners,
+    /// What the public listener speaks TLS with, if it does.
+    pub tls: Option<TlsFiles>,
+    /// For operators, in plain HTTP. Where there are none, metrics are on the public listener too.
+    pub operations: Option<Listeners>,
 }
 
 impl Server {
     /// A server over an open registry.
     pub fn new(registry: Registry, auth: Auth, settings: Settings, readiness: Readiness) -> Self {
-        Self(Arc::new_cyclic(|state: &std::sync::Weak<State>| State {
+        Self(Arc::new(State {
             bodies: limit::Bodies::new(settings.bodies_per_user),
             metrics: metrics::Metrics::new(),
             pages: self::python::Pages::new(),
-            router: axum::Router::new()
-                .merge(token::router())
-                .merge(trusted_publishing::router())
-                .merge(ops::router())
-                .merge(web::router())
-                .nest("/api/v1", api::router())
-                .fallback(web::not_found)
-                .with_state(SharedState(state.clone())),
             registry,
             auth,
             settings,
@@ -120,23 +121,46 @@ impl Server {
     }
 
     /// Serves until `stop` is ready, then finishes what is under way.
-    pub async fn serve(
-        &self,
-        listeners: Listeners,
-        tls: Option<TlsFiles>,
-        stop: impl Future<Output = ()>,
-    ) -> Result<(), TlsError> {
-        listen::serve(Arc::clone(&self.0), listeners, tls, stop).await
+    pub async fn serve(&self, entrances: Entrances, stop: impl Future<Output = ()>) -> Result<(), TlsError> {
+        listen::serve(&self.0, entrances, stop).await
     }
 }
 
-/// The state as the router holds it: weakly, because the state holds the router.
+/// What is behind a listener.
 #[derive(Clone)]
-struct SharedState(std::sync::Weak<State>);
+enum Surfaces {
+    /// All of them; the router has those whose paths one can match.
+    All(axum::Router),
+    /// Operations alone.
+    Operations(axum::Router),
+}
+
+impl Surfaces {
+    fn public(state: &Arc<State>, has_metrics: bool) -> Self {
+        let operations = if has_metrics { ops::router() } else { ops::health_router() };
+        let router = axum::Router::new()
+            .merge(token::router())
+            .merge(trusted_publishing::router())
+            .merge(operations)
+            .merge(web::router())
+            .nest("/api/v1", api::router())
+            .fallback(web::not_found);
+        Self::All(router.with_state(SharedState(Arc::clone(state))))
+    }
+
+    fn operations(state: &Arc<State>) -> Self {
+        let router = ops::router().fallback(ops::not_found);
+        Self::Operations(router.with_state(SharedState(Arc::clone(state))))
+    }
+}
+
+/// The state as routers hold it.
+#[derive(Clone)]
+struct SharedState(Arc<State>);
 
 impl SharedState {
     fn get(&self) -> Arc<State> {
-        self.0.upgrade().expect("a request is served only while the server that holds the state is")
+        Arc::clone(&self.0)
     }
 }
 

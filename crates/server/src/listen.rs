@@ -14,13 +14,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::context::RequestIds;
-use crate::tls::{self, TlsError, TlsFiles};
-use crate::{Peer, State, observe};
+use crate::tls::{self, TlsError};
+use crate::{Entrances, Peer, State, Surfaces, observe};
 
 /// Time for a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Bytes of a request that a connection reads ahead; bounds what an upload holds before it is written.
 const READ_BUFFER: usize = 128 * 1024;
+/// Connections of operators that are served at once. They are counted apart, so that the metrics are there to be read
+/// while the public listener is full.
+const OPERATORS: usize = 100;
 
 /// Sockets that are bound but not yet served.
 #[derive(Debug)]
@@ -28,17 +31,18 @@ pub struct Listeners(Vec<TcpListener>);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}; is another program using it? choose another with --listen")]
+#[error("cannot listen on {address}: {source}; is another program using it? choose another with {setting}")]
 pub struct ListenError {
     address: String,
+    setting: &'static str,
     source: io::Error,
 }
 
 impl Listeners {
     /// Binds every address that `address` (`host:port`) stands for: `localhost` is both `127.0.0.1` and
-    /// `::1`, and clients try either.
-    pub async fn bind(address: &str) -> Result<Self, ListenError> {
-        let failed = |source| ListenError { address: address.to_owned(), source };
+    /// `::1`, and clients try either. `setting` is what the address was set with.
+    pub async fn bind(address: &str, setting: &'static str) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address: address.to_owned(), setting, source };
         let mut bound = Vec::new();
         let mut refused = None;
         let mut seen = Vec::new();
@@ -68,26 +72,27 @@ impl Listeners {
 }
 
 pub(crate) async fn serve(
-    state: Arc<State>,
-    listeners: Listeners,
-    tls: Option<TlsFiles>,
+    state: &Arc<State>,
+    entrances: Entrances,
     stop: impl Future<Output = ()>,
 ) -> Result<(), TlsError> {
-    let acceptor = tls.map(tls::Acceptor::load).transpose()?;
+    let Entrances { public, tls, operations } = entrances;
     let graceful = Arc::new(GracefulShutdown::new());
-    let ids = Arc::new(RequestIds::new());
-    let places = Arc::new(Semaphore::new(state.settings.connections));
     let mut accepting = JoinSet::new();
-    for listener in listeners.0 {
-        let connections = Connections {
-            state: Arc::clone(&state),
-            ids: Arc::clone(&ids),
-            graceful: Arc::clone(&graceful),
-            acceptor: acceptor.clone(),
-        };
-        let places = Arc::clone(&places);
-        accepting.spawn(async move { accept(listener, connections, places).await });
+    let everybody = Connections {
+        state: Arc::clone(state),
+        surfaces: Surfaces::public(state, operations.is_none()),
+        ids: Arc::new(RequestIds::new()),
+        graceful: Arc::clone(&graceful),
+        acceptor: tls.map(tls::Acceptor::load).transpose()?,
+    };
+    if let Some(operations) = operations {
+        let surfaces = Surfaces::operations(state);
+        let operators = Connections { surfaces, acceptor: None, ..everybody.clone() };
+        operators.accept_at(operations, OPERATORS, &mut accepting);
     }
+    everybody.accept_at(public, state.settings.connections, &mut accepting);
+    drop(everybody);
     stop.await;
     // Dropping the accept loops closes the sockets: new connections go to another replica, or are refused.
     accepting.shutdown().await;
@@ -104,6 +109,7 @@ pub(crate) async fn serve(
 #[derive(Clone)]
 struct Connections {
     state: Arc<State>,
+    surfaces: Surfaces,
     ids: Arc<RequestIds>,
     graceful: Arc<GracefulShutdown>,
     acceptor: Option<tls::Acceptor>,
@@ -151,14 +157,26 @@ async fn handshake(
 }
 
 impl Connections {
+    /// Accepts connections at these sockets, of which at most so many are served at once.
+    fn accept_at(&self, listeners: Listeners, most: usize, accepting: &mut JoinSet<()>) {
+        let places = Arc::new(Semaphore::new(most));
+        for listener in listeners.0 {
+            accepting.spawn(accept(listener, self.clone(), Arc::clone(&places)));
+        }
+    }
+
     fn serve<S>(&self, stream: S, peer: Peer, place: OwnedSemaphorePermit)
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     {
         let (state, ids) = (Arc::clone(&self.state), Arc::clone(&self.ids));
+        let surfaces = self.surfaces.clone();
         let service = service_fn(move |request| {
-            let (state, ids) = (Arc::clone(&state), Arc::clone(&ids));
-            async move { Ok::<_, std::convert::Infallible>(observe::handle(state, ids, peer, request).await) }
+            let (state, ids, surfaces) = (Arc::clone(&state), Arc::clone(&ids), surfaces.clone());
+            async move {
+                let response = observe::handle(state, &surfaces, ids, peer, request).await;
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 
 use crate::body::{Body, Response};
 use crate::context::{Context, RequestIds};
-use crate::{Peer, State, address, oci, python, web};
+use crate::{Peer, State, Surfaces, address, oci, python, web};
 
 /// The label under which a request is counted; a surface sets it in the answer's extensions.
 #[derive(Clone, Copy)]
@@ -22,6 +22,7 @@ pub(crate) struct Endpoint(pub(crate) &'static str);
 /// Answers one request.
 pub(crate) async fn handle(
     state: Arc<State>,
+    surfaces: &Surfaces,
     ids: Arc<RequestIds>,
     peer: Peer,
     mut request: Request<Incoming>,
@@ -38,7 +39,7 @@ pub(crate) async fn handle(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let span = tracing::info_span!("request", id = %context.request_id);
     let answered =
-        AssertUnwindSafe(dispatch(&state, &context, request)).catch_unwind().instrument(span).await;
+        AssertUnwindSafe(dispatch(&state, surfaces, &context, request)).catch_unwind().instrument(span).await;
     let mut response = answered.unwrap_or_else(|_| {
         let path = web::path_without_secret(&path);
         tracing::error!(request.id = %context.request_id, %method, path, "a handler panicked");
@@ -70,15 +71,23 @@ pub(crate) async fn handle(
     response
 }
 
-async fn dispatch(state: &Arc<State>, context: &Context, request: Request<Incoming>) -> Response {
-    if oci::serves(request.uri().path()) {
-        return oci::handle(state, context, request).await;
-    }
-    if python::serves(request.uri().path()) {
-        return python::handle(state, context, request).await;
-    }
-    let routed = tower::ServiceExt::oneshot(state.router.clone(), request.map(axum::body::Body::new)).await;
-    match routed {
+async fn dispatch(
+    state: &Arc<State>,
+    surfaces: &Surfaces,
+    context: &Context,
+    request: Request<Incoming>,
+) -> Response {
+    let router = match surfaces {
+        Surfaces::All(_) if oci::serves(request.uri().path()) => {
+            return oci::handle(state, context, request).await;
+        }
+        Surfaces::All(_) if python::serves(request.uri().path()) => {
+            return python::handle(state, context, request).await;
+        }
+        Surfaces::All(router) | Surfaces::Operations(router) => router.clone(),
+    };
+    let answered = tower::ServiceExt::oneshot(router, request.map(axum::body::Body::new)).await;
+    match answered {
         Ok(response) => response.map(Body::Routed),
         Err(never) => match never {},
     }

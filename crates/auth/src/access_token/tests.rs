@@ -9,7 +9,7 @@ use jsonwebtoken::{DecodingKey, EncodingKey};
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::testing::{PASSWORD, Setup, setup};
+use crate::testing::{PASSWORD, Setup, may_go, setup};
 
 fn grant(name: &str, granted: ActionSet, denied: ActionSet) -> ScopeGrant {
     ScopeGrant { name: name.to_owned(), granted, denied }
@@ -299,7 +299,7 @@ async fn deleting_the_user_ends_access_tokens_at_once() {
     let setup = setup().await;
     let token = token_of_alice(&setup).await;
     assert!(setup.bearer(&token).await.is_ok());
-    setup.auth.user_delete("alice").await.unwrap();
+    setup.auth.user_delete("alice", may_go).await.unwrap();
     setup.user("alice").await;
     assert!(matches!(setup.bearer(&token).await, Err(BearerError::Invalid)));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use access::Principal;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::testing::{HERE, PASSWORD, setup};
+use crate::testing::{HERE, PASSWORD, may_go, setup};
 use crate::{Credential, SignInError};
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn t16_a_deleted_user_is_unknown_at_once() {
     let setup = setup().await;
     setup.user("alice").await;
     setup.sign_in("alice", PASSWORD).await.unwrap();
-    setup.auth.user_delete("alice").await.unwrap();
+    setup.auth.user_delete("alice", may_go).await.unwrap();
     assert!(matches!(setup.sign_in("alice", PASSWORD).await, Err(SignInError::Wrong)));
 }
 

@@ -32,6 +32,17 @@ pub(super) struct Admitted {
     pub(super) is_new: bool,
 }
 
+/// An account that is linked to somebody who is signed in.
+#[derive(Clone, Copy)]
+pub(super) struct Linking {
+    pub(super) user_id: i64,
+    /// The session that asked for it.
+    pub(super) session_id: i64,
+    /// Under what that session is stored from then on. It is worth more than before, and whoever may have read its
+    /// cookie before has no part in that.
+    pub(super) secret_hash: [u8; 32],
+}
+
 /// What the claims say, in the terms of this registry.
 #[derive(Clone)]
 struct Person {
@@ -46,13 +57,13 @@ struct Person {
 }
 
 impl Auth {
-    /// Lets somebody in whose claims were verified: finds the user, makes one on the first time, or links to
-    /// `link_to`, and takes over the groups as they are now.
+    /// Lets somebody in whose claims were verified: finds the user, makes one on the first time, or links to the one
+    /// who asked for it, and takes over the groups as they are now.
     pub(super) async fn admit(
         &self,
         provider: &Provider,
         claims: &Claims,
-        link_to: Option<i64>,
+        linking: Option<Linking>,
     ) -> Result<Admitted, ProviderError> {
         let person = Person::of(provider, claims)?;
         let creates = provider.settings.create_users;
@@ -62,12 +73,12 @@ impl Auth {
             .write(Durability::Durable, move |tx| {
                 Box::pin(async move {
                     tx.lock(Lock::Identity, 0).await?;
-                    let admitted = match (find(tx, &person).await?, link_to) {
+                    let admitted = match (find(tx, &person).await?, linking) {
                         (Some(known), None) => known,
-                        (Some(known), Some(user_id)) if known.user_id == user_id => known,
+                        (Some(known), Some(linking)) if known.user_id == linking.user_id => known,
                         (Some(_), Some(_)) => return Err(ProviderError::LinkedElsewhere),
-                        (None, Some(user_id)) => {
-                            let user = enabled_person(tx, user_id).await?;
+                        (None, Some(linking)) => {
+                            let user = enabled_person(tx, linking.user_id).await?;
                             link(tx, &person, user.user_id, now).await?;
                             user
                         }
@@ -91,6 +102,9 @@ impl Auth {
                     )
                     .await?;
                     groups_replace(tx, admitted.user_id, &person).await?;
+                    if let Some(linking) = linking {
+                        session_rotate(tx, &linking).await?;
+                    }
                     Ok(admitted)
                 })
             })
@@ -210,6 +224,18 @@ async fn link(
     )
     .await?;
     Ok(())
+}
+
+/// Gives the session that asked for linking a new secret; the old one is over. Nothing is linked for a session that
+/// was ended meanwhile.
+async fn session_rotate(tx: &mut Transaction, linking: &Linking) -> Result<(), ProviderError> {
+    let rotated = tx
+        .exec(
+            "UPDATE sessions SET secret_hash = $1 WHERE id = $2 AND user_id = $3",
+            params![linking.secret_hash, linking.session_id, linking.user_id],
+        )
+        .await?;
+    if rotated == 0 { Err(ProviderError::State) } else { Ok(()) }
 }
 
 /// What the provider says now takes the place of what it said before: a group that somebody left is gone.

@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
 
+use super::admit::Linking;
 use super::client::Endpoint;
 use super::egress::EgressError;
 use super::{Provider, ProviderError};
 use crate::seal::Purpose;
-use crate::{AccountError, Auth, BrowserInfo, random};
+use crate::{AccountError, Auth, BrowserInfo, random, secret_token, sessions};
 
 /// How long somebody may be away.
 const LONGEST_ABSENCE: Duration = Duration::from_mins(10);
@@ -60,8 +61,8 @@ pub struct Callback {
     pub error: Option<String>,
     /// Parameter `iss` (RFC 9207).
     pub issuer: Option<String>,
-    /// The user whom the browser is signed in as, if it is: an account is linked only to the one who asked for it.
-    pub present_user: Option<i64>,
+    /// The session that the browser has, if it has one: an account is linked only to the one who asked for it.
+    pub present_session: Option<SecretString>,
 }
 
 impl fmt::Debug for Callback {
@@ -77,8 +78,9 @@ pub struct Finished {
     pub user_id: i64,
     /// Name of the user.
     pub username: String,
-    /// Value for the session cookie; none when an account was linked to a user who is signed in.
-    pub session: Option<SecretString>,
+    /// Value for the session cookie: that of a new session or, when an account was linked, the new one of the
+    /// session that asked for it.
+    pub session: SecretString,
     /// Where the browser wanted to go.
     pub return_to: String,
     /// Whether the user was made just now.
@@ -169,9 +171,10 @@ impl Auth {
         if !is_same(state, &away.state) {
             return Err(ProviderError::State);
         }
-        if away.link_user.is_some() && away.link_user != callback.present_user {
-            return Err(ProviderError::State);
-        }
+        let linking = match away.link_user {
+            Some(user_id) => Some(self.linking(user_id, callback).await?),
+            None => None,
+        };
         self.check_sender(provider, callback).await?;
         if let Some(error) = &callback.error {
             let error: String = error.chars().take(64).collect();
@@ -191,9 +194,9 @@ impl Auth {
         ];
         let tokens = provider.tokens(issuers, &grant).await?;
         let claims = provider.claims(issuers, &tokens, Some(&away.nonce)).await?;
-        let admitted = self.admit(provider, &claims, away.link_user).await?;
-        let session = if away.link_user.is_some() {
-            None
+        let admitted = self.admit(provider, &claims, linking.as_ref().map(|(linking, _)| *linking)).await?;
+        let session = if let Some((_, secret)) = linking {
+            secret
         } else {
             let opened = self.session_open(admitted.user_id, Some(name), browser).await;
             let (secret, _) = opened.map_err(|error| match error {
@@ -201,7 +204,7 @@ impl Auth {
                 // Disabled in this very moment.
                 _ => ProviderError::NotAllowed,
             })?;
-            Some(secret)
+            secret
         };
         Ok(Finished {
             user_id: admitted.user_id,
@@ -210,6 +213,21 @@ impl Auth {
             return_to: away.return_to,
             is_new: admitted.is_new,
         })
+    }
+
+    /// What linking takes, and the new value of the cookie. The browser is signed in still, as the one who asked.
+    async fn linking(
+        &self,
+        user_id: i64,
+        callback: &Callback,
+    ) -> Result<(Linking, SecretString), ProviderError> {
+        let cookie = callback.present_session.as_ref().map_or("", |cookie| cookie.expose_secret());
+        let held = self.session_held(cookie).await?;
+        let held = held.filter(|held| !held.is_partial && held.user.id == user_id);
+        let session_id = held.ok_or(ProviderError::State)?.id;
+        let secret = sessions::generate();
+        let secret_hash = secret_token::hash(secret.expose_secret());
+        Ok((Linking { user_id, session_id, secret_hash }, secret))
     }
 
     fn open_away(&self, name: &str, sealed_state: &SecretString) -> Option<Away> {

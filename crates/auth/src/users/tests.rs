@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::SignInError;
-use crate::testing::{PASSWORD, browser, new_user, setup};
+use crate::testing::{PASSWORD, browser, may_go, new_user, setup};
 
 fn field(error: AccountError) -> &'static str {
     match error {
@@ -17,9 +17,12 @@ async fn a_user_is_made_seen_listed_and_deleted() {
     let made = setup.user("alice").await;
     assert_eq!(setup.auth.user_get("alice").await.unwrap(), made);
     assert_eq!(made.created_at, setup.clock.now());
-    setup.auth.user_delete("alice").await.unwrap();
+    setup.auth.user_delete("alice", may_go).await.unwrap();
     assert!(matches!(setup.auth.user_get("alice").await, Err(AccountError::NotFound)));
-    assert!(matches!(setup.auth.user_delete("alice").await, Err(AccountError::NotFound)));
+    assert!(matches!(
+        setup.auth.user_delete("alice", may_go).await,
+        Err(UserDeleteError::Account(AccountError::NotFound))
+    ));
 }
 
 #[tokio::test]
@@ -47,10 +50,36 @@ async fn the_last_system_admin_stays() {
     setup.user("alice").await;
     let admin = |name: &str| NewUser { system_admin: true, ..new_user(name) };
     setup.auth.user_create(admin("root")).await.unwrap();
-    assert!(matches!(setup.auth.user_delete("root").await, Err(AccountError::LastAdmin)));
+    assert!(matches!(
+        setup.auth.user_delete("root", may_go).await,
+        Err(UserDeleteError::Account(AccountError::LastAdmin))
+    ));
     setup.auth.user_create(admin("second")).await.unwrap();
-    setup.auth.user_delete("root").await.unwrap();
-    assert!(matches!(setup.auth.user_delete("second").await, Err(AccountError::LastAdmin)));
+    setup.auth.user_delete("root", may_go).await.unwrap();
+    assert!(matches!(
+        setup.auth.user_delete("second", may_go).await,
+        Err(UserDeleteError::Account(AccountError::LastAdmin))
+    ));
+}
+
+/// Asked in the transaction that removes the account, where all of it is still there.
+fn alice_is_needed(tx: &mut db::Transaction, id: i64) -> db::WriteFuture<'_, (), AccountError> {
+    Box::pin(async move {
+        let name: Option<(String,)> =
+            tx.opt("SELECT username FROM users WHERE id = $1", db::params![id]).await?;
+        assert_eq!(name.unwrap().0, "alice");
+        Err(AccountError::Conflict)
+    })
+}
+
+#[tokio::test]
+async fn whoever_is_needed_elsewhere_stays() {
+    let setup = setup().await;
+    setup.user("alice").await;
+    let kept = setup.auth.user_delete("alice", alice_is_needed).await;
+    assert!(matches!(kept, Err(UserDeleteError::Needed(AccountError::Conflict))), "{kept:?}");
+    setup.sign_in("alice", PASSWORD).await.unwrap();
+    setup.auth.user_delete("alice", may_go).await.unwrap();
 }
 
 #[tokio::test]
@@ -108,8 +137,11 @@ async fn the_last_enabled_system_admin_stays_enabled_and_admin() {
     assert!(setup.auth.user_set_admin("alice", true).await.unwrap().system_admin);
     assert!(setup.auth.user_disable("root").await.unwrap().is_disabled);
     // A disabled one runs nothing.
-    assert!(matches!(setup.auth.user_delete("alice").await, Err(AccountError::LastAdmin)));
-    setup.auth.user_delete("root").await.unwrap();
+    assert!(matches!(
+        setup.auth.user_delete("alice", may_go).await,
+        Err(UserDeleteError::Account(AccountError::LastAdmin))
+    ));
+    setup.auth.user_delete("root", may_go).await.unwrap();
 }
 
 #[tokio::test]
@@ -153,7 +185,10 @@ async fn machines_are_not_among_people() {
     assert_eq!(setup.auth.user_list(None, 10).await.unwrap().len(), 1);
     let machine = setup.auth.user_get("acme+ci").await.unwrap();
     assert_eq!(machine.kind, AccountKind::Service);
-    assert!(matches!(setup.auth.user_delete("acme+ci").await, Err(AccountError::NotFound)));
+    assert!(matches!(
+        setup.auth.user_delete("acme+ci", may_go).await,
+        Err(UserDeleteError::Account(AccountError::NotFound))
+    ));
     assert!(matches!(setup.auth.user_disable("acme+ci").await, Err(AccountError::NotFound)));
     assert!(matches!(setup.auth.user_set_admin("acme+ci", true).await, Err(AccountError::NotFound)));
     let password = "another long password".into();

@@ -152,7 +152,9 @@ pub(super) async fn run(command: AdminCommand, settings: Settings) -> anyhow::Re
             }
         }
         AdminCommand::DeleteUser { username } => {
-            auth.user_delete(&username).await.with_context(|| format!("cannot delete user {username}"))?;
+            auth.user_delete(&username, registry::user_may_go_in)
+                .await
+                .with_context(|| format!("cannot delete user {username}"))?;
             say(&format!("user {username} is deleted"))
         }
         AdminCommand::ListUsers => list_users(&opened).await,

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
 pub(crate) struct ServerSettings {
     /// host:port.
     pub(crate) listen: String,
+    /// host:port of a listener of its own for operators, in plain HTTP; with it /metrics is there alone.
+    operations_listen: String,
     /// The URL under which clients reach the server, when it is not what their requests say.
     public_url: String,
     /// Addresses or networks of proxies whose X-Forwarded headers are believed.
@@ -63,6 +65,7 @@ impl Default for ServerSettings {
         let http = server::Settings::default();
         Self {
             listen: "localhost:5000".to_owned(),
+            operations_listen: String::new(),
             public_url: String::new(),
             trusted_proxies: Vec::new(),
             tls_certificate: PathBuf::new(),
@@ -74,6 +77,21 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
+    /// The address for operators alone, when there is one.
+    pub(crate) fn operations_listen(&self) -> Option<&str> {
+        Some(self.operations_listen.as_str()).filter(|address| !address.is_empty())
+    }
+
+    /// The URL under which people reach the server, without a slash at the end: the one that is set or, until one is,
+    /// where it listens.
+    pub(crate) fn url(&self) -> String {
+        if !self.public_url.is_empty() {
+            return self.public_url.trim_end_matches('/').to_owned();
+        }
+        let scheme = if self.tls().is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
+    }
+
     /// Certificate and key, when both are named.
     pub(crate) fn tls(&self) -> Option<TlsFiles> {
         let named = !self.tls_certificate.as_os_str().is_empty() && !self.tls_key.as_os_str().is_empty();
@@ -109,13 +127,25 @@ impl ServerSettings {
             "server.public_url = {url:?} is not a URL; it is one such as https://registry.example.org"
         );
         anyhow::ensure!(self.connections > 0, "server.connections has to be at least 1");
-        anyhow::ensure!(
-            self.listen.contains(':'),
-            "server.listen = {:?} has no port; it is host:port, such as localhost:5000",
-            self.listen
-        );
+        check_address("server.listen", &self.listen, "localhost:5000")?;
+        if let Some(address) = self.operations_listen() {
+            check_address("server.operations_listen", address, "localhost:5001")?;
+            anyhow::ensure!(
+                address != self.listen,
+                "server.operations_listen and server.listen are both {address:?}; give operators another port"
+            );
+        }
         self.http().map(|_| ())
     }
+}
+
+fn check_address(key: &str, address: &str, example: &str) -> anyhow::Result<()> {
+    let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    anyhow::ensure!(
+        matches!(port, Some(Ok(_))),
+        "{key} = {address:?} has no port number; it is host:port, such as {example}"
+    );
+    Ok(())
 }
 
 fn parse_network(text: &str) -> anyhow::Result<ipnet::IpNet> {

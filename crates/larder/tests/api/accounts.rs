@@ -9,6 +9,7 @@ mod hidden;
 mod injection;
 mod known;
 mod limits;
+mod linking;
 mod password;
 mod return_path;
 pub(crate) mod second_factor;

@@ -4,7 +4,7 @@ mod members;
 mod tokens;
 
 use serde_json::{Value, json};
-use testkit::{Api, Place, Role, Visibility, random_word};
+use testkit::{Answer, Api, Place, Role, Visibility, random_word};
 
 use crate::scene::{
     Calls as _, Organization, admin, expect_problem, outsider, own_server, raw_with_token, server,
@@ -319,6 +319,57 @@ fn the_last_administrator_of_the_server_stays() {
     let problem = expect_problem(server.api().manage("DELETE", "/users/admin", &NOTHING), 409, "last_admin");
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("system admin")), "{problem}");
     server.api().manage("GET", "/me", &NOTHING).expect(&[200]);
+}
+
+/// An organization with two administrators, of which the one who runs the server is none.
+fn administered_by_two() -> (Organization, [Api; 2]) {
+    let organization = Organization::new();
+    let administrators = [organization.member(Role::Admin), organization.member(Role::Admin)];
+    admin().member_delete(Place::Organization(&organization.name), admin().username());
+    (organization, administrators)
+}
+
+fn delete_user(user: &Api) -> Answer {
+    admin().manage("DELETE", &format!("/users/{}", user.username()), &NOTHING)
+}
+
+#[test]
+fn the_last_administrator_of_an_organization_stays() {
+    let (organization, [ada, bob]) = administered_by_two();
+    let place = Place::Organization(&organization.name);
+    let carol = outsider();
+    delete_user(&bob).expect(&[204]);
+    let problem = expect_problem(delete_user(&ada), 409, "conflict");
+    let detail = problem["detail"].as_str().expect("a detail is text");
+    assert!(detail.contains(&format!("the only administrator of {};", organization.name)), "{detail}");
+    assert!(detail.contains("give another person the role admin there"), "{detail}");
+    ada.manage("GET", "/me", &NOTHING).expect(&[200]);
+    ada.member_put(place, carol.username(), Role::Admin);
+    delete_user(&ada).expect(&[204]);
+    expect_problem(delete_user(&carol), 409, "conflict");
+}
+
+#[test]
+fn two_administrators_of_an_organization_do_not_leave_at_once() {
+    for round in 0..6 {
+        let (organization, [ada, bob]) = administered_by_two();
+        let leave = || {
+            let path = format!("/organizations/{}/members/{}", organization.name, bob.username());
+            if round % 2 == 0 { bob.manage("DELETE", &path, &NOTHING) } else { delete_user(&bob) }
+        };
+        let together = std::sync::Barrier::new(2);
+        let answers = std::thread::scope(|scope| {
+            let deleted = scope.spawn(|| {
+                together.wait();
+                delete_user(&ada)
+            });
+            together.wait();
+            [leave(), deleted.join().expect("the other one has an answer")]
+        });
+        let mut statuses = answers.each_ref().map(|answer| answer.status);
+        statuses.sort_unstable();
+        assert_eq!(statuses, [204, 409], "{answers:?}");
+    }
 }
 
 #[test]

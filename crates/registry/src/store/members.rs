@@ -132,23 +132,24 @@ pub(crate) async fn organization_has_other_admin_in(
 }
 
 /// Some organizations that would have no administrator without this user.
-pub(crate) async fn organizations_of_last_admin(
-    db: &Db,
+pub(crate) async fn organizations_of_last_admin_in(
+    transaction: &mut Transaction,
     user_id: i64,
-    limit: u32,
+    limit: usize,
 ) -> Result<Vec<(String,)>, Error> {
-    db.all(
-        concat!(
-            "SELECT o.name FROM organization_members own JOIN organizations o ON o.id = own.organization_id
-             WHERE own.user_id = $1 AND own.role = 'admin'
-               AND NOT EXISTS (SELECT 1 FROM organization_members m JOIN users u ON u.id = m.user_id
-                               WHERE m.organization_id = own.organization_id AND m.user_id <> $1 AND ",
-            administrator!(),
-            " LIMIT 1 OFFSET 0) LIMIT $2"
-        ),
-        params![user_id, limit],
-    )
-    .await
+    transaction
+        .all(
+            concat!(
+                "SELECT o.name FROM organization_members own JOIN organizations o ON o.id = own.organization_id
+                 WHERE own.user_id = $1 AND own.role = 'admin'
+                   AND NOT EXISTS (SELECT 1 FROM organization_members m JOIN users u ON u.id = m.user_id
+                                   WHERE m.organization_id = own.organization_id AND m.user_id <> $1 AND ",
+                administrator!(),
+                " LIMIT 1 OFFSET 0) LIMIT $2"
+            ),
+            params![user_id, i64::try_from(limit).unwrap_or(i64::MAX)],
+        )
+        .await
 }
 
 /// The role of its own that a user has on an organization.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use auth::{AccountError, Allowance, ProviderError, SignInError};
+use auth::{AccountError, Allowance, ProviderError, SignInError, UserDeleteError};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -255,6 +255,15 @@ impl From<AccountError> for Problem {
                 Self::new(StatusCode::CONFLICT, "not_configured", error.to_string())
             }
             AccountError::Unavailable(cause) => Self::unavailable(cause),
+        }
+    }
+}
+
+impl From<UserDeleteError<registry::Error>> for Problem {
+    fn from(error: UserDeleteError<registry::Error>) -> Self {
+        match error {
+            UserDeleteError::Account(error) => error.into(),
+            UserDeleteError::Needed(error) => error.into(),
         }
     }
 }

@@ -88,7 +88,7 @@ pub(super) async fn callback(
             code: back.code,
             error: back.error,
             issuer: back.iss,
-            present_user: visitor.user_id(),
+            present_session: visitor.browser.as_ref().map(|browser| browser.secret.clone()),
         };
         finish(&visitor, &provider, &SecretString::from(sealed), &back, wants_page(&headers)).await
     };
@@ -121,9 +121,7 @@ async fn finish(
     }
     // What was sealed into the browser was checked before; it is checked again because it decides where to go.
     let mut response = redirect(return_path(&finished.return_to).unwrap_or("/"))?;
-    if let Some(secret) = &finished.session {
-        visitor.replace_session(response.headers_mut(), secret).await?;
-    }
+    visitor.replace_session(response.headers_mut(), &finished.session).await?;
     Ok(response)
 }
 

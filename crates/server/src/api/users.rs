@@ -115,7 +115,7 @@ pub(super) async fn update(
 pub(super) async fn remove(session: Session, Path(username): Path<String>) -> Response {
     let outcome = async {
         person(&session, &username).await?;
-        session.state.auth.user_delete(&username).await?;
+        session.state.auth.user_delete(&username, registry::user_may_go_in).await?;
         Ok::<_, Problem>(StatusCode::NO_CONTENT.into_response())
     };
     session.answer(outcome.await)

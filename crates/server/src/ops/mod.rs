@@ -11,11 +11,20 @@ use axum::routing::get;
 use crate::SharedState;
 use crate::observe::Endpoint;
 
+/// Everything for operators.
 pub(crate) fn router() -> axum::Router<SharedState> {
-    axum::Router::new()
-        .route("/healthz", get(health))
-        .route("/readyz", get(readiness))
-        .route("/metrics", get(metrics))
+    health_router().route("/metrics", get(metrics))
+}
+
+/// What a load balancer asks before it sends anybody here.
+pub(crate) fn health_router() -> axum::Router<SharedState> {
+    axum::Router::new().route("/healthz", get(health)).route("/readyz", get(readiness))
+}
+
+/// Whatever else is asked of the operators' listener.
+pub(crate) async fn not_found() -> Response {
+    let text = "this listener serves /healthz, /readyz and /metrics; everything else is on server.listen\n";
+    (StatusCode::NOT_FOUND, text).into_response()
 }
 
 /// The process runs and answers.

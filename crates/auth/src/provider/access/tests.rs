@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::testing::{FakeIssuer, NOW, P256, RSA, Setup, changed, setup};
 use super::*;
+use crate::testing::may_go;
 use crate::{ProviderSettings, Settings};
 
 struct Scene {
@@ -96,6 +97,6 @@ async fn a_token_is_over_with_the_link_and_with_the_user() {
     assert!(scene.identify(&token).await.unwrap().is_some());
     let name = scene.identify(&token).await.unwrap().unwrap();
     let name = name.principal.user().unwrap().name.to_string();
-    scene.setup.auth.user_delete(&name).await.unwrap();
+    scene.setup.auth.user_delete(&name, may_go).await.unwrap();
     assert!(matches!(scene.identify(&token).await, Err(BearerError::Invalid)));
 }

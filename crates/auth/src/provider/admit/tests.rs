@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::super::testing::{Setup, setup};
@@ -19,8 +20,26 @@ fn claims(value: &Value) -> Claims {
 
 impl Setup {
     async fn admit(&self, value: &Value, link_to: Option<i64>) -> Result<Admitted, ProviderError> {
+        let linking = match link_to {
+            Some(user_id) => Some(self.linking(user_id).await),
+            None => None,
+        };
+        self.admit_with(value, linking).await
+    }
+
+    async fn admit_with(&self, value: &Value, linking: Option<Linking>) -> Result<Admitted, ProviderError> {
         let provider = self.auth.0.providers.find("company").unwrap();
-        self.auth.admit(provider, &claims(value), link_to).await
+        self.auth.admit(provider, &claims(value), linking).await
+    }
+
+    /// What linking takes in a new session of this user, if there can be one.
+    async fn linking(&self, user_id: i64) -> Linking {
+        let opened = self.auth.session_open(user_id, None, crate::testing::browser()).await;
+        let session_id = match opened {
+            Ok((cookie, _)) => self.auth.session_held(cookie.expose_secret()).await.unwrap().unwrap().id,
+            Err(_) => 0,
+        };
+        Linking { user_id, session_id, secret_hash: crate::random::bytes() }
     }
 
     async fn groups(&self, user_id: i64) -> Vec<String> {
@@ -187,6 +206,21 @@ async fn strangers_stay_out_where_no_users_are_made_but_can_be_linked() {
     assert_eq!(setup.admit(&person, None).await.unwrap().username, "alice");
     assert!(matches!(setup.admit(&person, Some(bob.id)).await, Err(ProviderError::LinkedElsewhere)));
     assert!(matches!(setup.admit(&json!({ "sub": "2" }), Some(4711)).await, Err(ProviderError::NotAllowed)));
+}
+
+#[tokio::test]
+async fn nothing_is_linked_for_a_session_that_is_over() {
+    let setup = registry(|_| ()).await;
+    let alice = setup.auth.user_create(crate::testing::new_user("alice")).await.unwrap();
+    let bob = setup.auth.user_create(crate::testing::new_user("bob")).await.unwrap();
+    let linking = setup.linking(alice.id).await;
+    let of_another = Linking { session_id: setup.linking(bob.id).await.session_id, ..linking };
+    for linking in [Linking { session_id: linking.session_id + 100, ..linking }, of_another] {
+        let refused = setup.admit_with(&json!({ "sub": "1" }), Some(linking)).await;
+        assert!(matches!(refused, Err(ProviderError::State)), "{refused:?}");
+        assert!(setup.auth.identity_list(alice.id).await.unwrap().is_empty());
+    }
+    setup.admit_with(&json!({ "sub": "1" }), Some(linking)).await.unwrap();
 }
 
 #[tokio::test]

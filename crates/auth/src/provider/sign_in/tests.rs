@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::testing::{FakeIssuer, NOW, RSA, Reply, Setup, changed, p256, setup};
 use super::*;
-use crate::testing::{HERE, new_user};
-use crate::{ClientAuthentication, ProviderSettings, Settings};
+use crate::testing::{HERE, browser, new_user};
+use crate::{ClientAuthentication, ProviderSettings, SessionFound, Settings};
 
 const REDIRECT: &str = "https://registry.example.com/api/v1/auth/providers/company/callback";
 
@@ -60,6 +60,15 @@ impl Scene {
         self.setup.auth.provider_finish("company", &gone.sealed_state, callback, browser).await
     }
 
+    /// The cookie of a browser in which this user has signed in.
+    async fn session(&self, user_id: i64) -> SecretString {
+        self.setup.auth.session_open(user_id, None, browser()).await.unwrap().0
+    }
+
+    async fn found(&self, cookie: &SecretString) -> Option<SessionFound> {
+        self.setup.auth.session_find(cookie.expose_secret()).await.unwrap()
+    }
+
     /// The whole way, with the claims changed.
     async fn sign_in(&self, change: &Value) -> Result<Finished, ProviderError> {
         let gone = self.start(None).await;
@@ -94,7 +103,7 @@ async fn somebody_signs_in() {
     let finished = scene.finish(&gone, &callback(&gone)).await.unwrap();
     assert_eq!((finished.username.as_str(), finished.is_new), ("alice", true));
     assert_eq!(finished.return_to, "/after?x=1");
-    let cookie = finished.session.unwrap();
+    let cookie = finished.session;
     let found = scene.setup.auth.session_find(cookie.expose_secret()).await.unwrap().unwrap();
     assert_eq!(found.identity.principal.user_id(), Some(finished.user_id));
     assert_eq!(found.provider.as_deref(), Some("company"));
@@ -269,20 +278,42 @@ async fn an_account_is_linked_to_whoever_asked_and_to_nobody_else() {
     let eve = auth.user_create(new_user("eve")).await.unwrap();
     let gone = scene.start(Some(bob.id)).await;
     scene.give(&RSA.token("a", &scene.claims(&gone)));
-    for present_user in [None, Some(eve.id)] {
-        let wrong = Callback { present_user, ..callback(&gone) };
+    let of_bob = scene.session(bob.id).await;
+    let of_eve = scene.session(eve.id).await;
+    for present_session in [None, Some("none".into()), Some(of_eve.clone())] {
+        let wrong = Callback { present_session, ..callback(&gone) };
         assert!(matches!(scene.finish(&gone, &wrong).await, Err(ProviderError::State)));
     }
-    let right = Callback { present_user: Some(bob.id), ..callback(&gone) };
+    let right = Callback { present_session: Some(of_bob), ..callback(&gone) };
     let finished = scene.finish(&gone, &right).await.unwrap();
     assert_eq!((finished.username.as_str(), finished.is_new), ("bob", false));
-    assert!(finished.session.is_none());
     assert_eq!(auth.identity_list(bob.id).await.unwrap()[0].subject, "1");
     assert_eq!(scene.sign_in(&json!({})).await.unwrap().username, "bob");
     let gone = scene.start(Some(eve.id)).await;
     scene.give(&RSA.token("a", &scene.claims(&gone)));
-    let right = Callback { present_user: Some(eve.id), ..callback(&gone) };
+    let right = Callback { present_session: Some(of_eve.clone()), ..callback(&gone) };
     assert!(matches!(scene.finish(&gone, &right).await, Err(ProviderError::LinkedElsewhere)));
+    // Nothing came of it, so her browser is signed in as before.
+    assert!(scene.found(&of_eve).await.is_some());
+}
+
+#[tokio::test]
+async fn linking_gives_the_session_a_new_secret() {
+    let scene = scene(|_| ()).await;
+    let bob = scene.setup.auth.user_create(new_user("bob")).await.unwrap();
+    let (old, other) = (scene.session(bob.id).await, scene.session(bob.id).await);
+    let before = scene.found(&old).await.unwrap();
+    let gone = scene.start(Some(bob.id)).await;
+    scene.give(&RSA.token("a", &scene.claims(&gone)));
+    let back = Callback { present_session: Some(old.clone()), ..callback(&gone) };
+    let new = scene.finish(&gone, &back).await.unwrap().session;
+    assert!(scene.found(&old).await.is_none(), "the old cookie still counts");
+    let after = scene.found(&new).await.unwrap();
+    assert_eq!(after.identity.principal.user_id(), Some(bob.id));
+    // It is the same session: another account there proves nothing about who is here.
+    let kept = |found: SessionFound| (found.public_id, found.proved_at, found.provider);
+    assert_eq!(kept(after), kept(before));
+    assert!(scene.found(&other).await.is_some());
 }
 
 #[tokio::test]

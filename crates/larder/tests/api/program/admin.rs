@@ -145,6 +145,8 @@ fn places_and_roles_are_given_from_the_shell() {
     admin(&server, &["set-role", "acme", "admin", "viewer"]).success().says("user admin is viewer");
     server.api().blob_get("acme/prod/app", &testkit::sha256(b"hello")).expect(&[200]);
     admin(&server, &["set-role", "acme", "bob", "viewer"]).failure().says("without an administrator");
+    let output = admin(&server, &["delete-user", "bob"]).failure();
+    output.says("cannot delete user bob: this user is the only administrator of acme");
     for (arguments, text) in [
         (["create-organization", "acme", "--admin", "bob"].as_slice(), "exists already"),
         (&["create-organization", "other", "--admin", "nobody"], "cannot find user nobody"),

@@ -28,6 +28,7 @@ fn what_cannot_be_used_is_refused_before_anything_is_begun() {
         ("[gc]\ngrace = 90\n", ["gc.grace", "90"]),
         ("[server]\ntls_key = \"key.pem\"\n", ["server.tls_certificate", "go together"]),
         ("[server]\nlisten = \"localhost\"\n", ["server.listen", "host:port"]),
+        ("[server]\noperations_listen = \"localhost\"\n", ["server.operations_listen", "host:port"]),
         ("[log]\nformat = \"maybe\"\n", ["log.format", "json"]),
         ("[uploads]\nopen_per_user = 0\n", ["uploads.open_per_user", "at least 1"]),
         ("[auth]\naccess_token_ttl = \"1s\"\n", ["auth.access_token_ttl", "60s"]),

@@ -1,5 +1,6 @@
 //! What the program shows to whom before anybody has configured anything.
 
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -62,6 +63,57 @@ fn t38_nothing_inside_is_on_the_public_port() {
     }
 }
 
+/// What everybody else is served.
+const OUTSIDE: [&str; 8] = [
+    "/sign-in",
+    "/account",
+    "/static/larder.css",
+    "/v2/",
+    "/v2/demo/main/app/tags/list",
+    "/token",
+    "/api/v1/me",
+    "/api/v1/demo/main/python/simple/",
+];
+
+#[test]
+fn t38_operators_can_have_a_listener_of_their_own_and_the_metrics_with_it() {
+    let (place, address, operations) = (Place::new(), free_address(), free_address());
+    let mut command = place.command(&["serve", "--listen", &address]);
+    let mut server = Background::start(command.env("LARDER_SERVER__OPERATIONS_LISTEN", &operations));
+    let nobody_at = |address: &str| Api::new(format!("http://{address}"), "nobody", "nothing").as_nobody();
+    let (public, operators) = (nobody_at(&address), nobody_at(&operations));
+    server.until(|server| {
+        assert!(server.wait(Duration::ZERO).is_none(), "it ended: {server}");
+        TcpStream::connect(&operations).is_ok() && operators.get("/readyz").status == 200
+    });
+    operators.get("/healthz").expect(&[200]);
+    let metrics = operators.get("/metrics").expect(&[200]).body;
+    assert!(String::from_utf8_lossy(&metrics).contains("larder_http_requests_total{endpoint=\"health\""));
+    for path in INSIDE.into_iter().chain(OUTSIDE) {
+        for method in ["GET", "POST"] {
+            operators.ask(method, path).expect(&[404]);
+        }
+    }
+
+    // Whoever balances the load asks where the load goes.
+    public.get("/healthz").expect(&[200]);
+    public.get("/readyz").expect(&[200]);
+    for method in ["GET", "POST"] {
+        let [here, nowhere] =
+            ["/metrics", "/absent"].map(|path| expect_problem(public.ask(method, path), 404, "not_found"));
+        assert_eq!(here["detail"], nowhere["detail"]);
+    }
+    assert!(!OUTSIDE.iter().any(|path| public.get(path).status == 404), "the test knows no path");
+
+    let idle = TcpStream::connect(&operations).expect("operators are served");
+    server.terminate();
+    let status = server.wait(Duration::from_secs(10)).expect("the server ends when it is asked to");
+    assert!(status.success(), "{status}: {server}");
+    assert!(TcpStream::connect(&operations).is_err(), "somebody listens after the end");
+    drop(idle);
+    assert!(server.stderr().contains("for operators"), "{server}");
+}
+
 /// A first start with nothing configured but where to listen.
 fn first_start(place: &Place) -> (Api, String) {
     let address = free_address();
@@ -69,7 +121,7 @@ fn first_start(place: &Place) -> (Api, String) {
     let nobody = Api::new(format!("http://{address}"), "nobody", "nothing").as_nobody();
     server.until(|server| {
         assert!(server.wait(Duration::ZERO).is_none(), "it ended: {server}");
-        std::net::TcpStream::connect(&address).is_ok() && nobody.get("/readyz").status == 200
+        TcpStream::connect(&address).is_ok() && nobody.get("/readyz").status == 200
     });
     let stdout = server.stdout();
     let shown = stdout.lines().find_map(|line| line.strip_prefix("The password is "));

@@ -40,6 +40,7 @@ fn the_first_start_shows_a_password_once_and_never_in_the_log() {
         stdout.lines().find_map(|line| line.strip_prefix("The password is ")).expect("a password is shown");
     assert_eq!(password.len(), 24, "{stdout}");
     assert!(stdout.contains("Sign in as user admin"), "{stdout}");
+    assert!(stdout.contains(&format!("in a browser: http://{address}/sign-in\n")), "{stdout}");
     assert!(stdout.contains(&format!("docker login {address} -u admin")), "{stdout}");
     assert!(stdout.contains(&format!("docker push {address}/demo/main/<repository>:<tag>")), "{stdout}");
     assert!(stdout.contains(&format!("http://{address}/api/v1/demo/main/python")), "{stdout}");
@@ -60,6 +61,22 @@ fn the_first_start_shows_a_password_once_and_never_in_the_log() {
     let (stdout, stderr) = end(server);
     assert_eq!(stdout, "", "the second start talks like the first");
     assert!(!stderr.contains("another password"), "{stderr}");
+}
+
+#[test]
+fn the_first_start_names_the_address_that_people_are_given() {
+    let (place, address) = (Place::new(), free_address());
+    let server = serve(&place, &address, &[("LARDER_SERVER__PUBLIC_URL", "https://registry.example.org/")]);
+    let (stdout, _) = end(server);
+    for text in [
+        "in a browser: https://registry.example.org/sign-in\n",
+        "docker login registry.example.org -u admin\n",
+        "docker push registry.example.org/demo/main/<repository>:<tag>\n",
+        " https://registry.example.org/api/v1/demo/main/python ",
+    ] {
+        assert!(stdout.contains(text), "{text} is missing:\n{stdout}");
+    }
+    assert!(!stdout.contains(&address), "{stdout}");
 }
 
 #[test]
@@ -130,6 +147,10 @@ fn a_second_server_on_the_same_folder_or_address_is_refused() {
     let other = Place::new();
     let output = run(&mut other.command(&["serve", "--listen", &address])).failure();
     output.says(&format!("cannot listen on {address}")).says("--listen");
+    let mut command = other.command(&["serve", "--listen", &free_address()]);
+    let output = run(command.env("LARDER_SERVER__OPERATIONS_LISTEN", &address)).failure();
+    assert_eq!(output.stderr.lines().count(), 1, "{output}");
+    output.says(&format!("cannot listen on {address}")).says("server.operations_listen");
     assert!(!other.has("larder-data"), "a server that could not listen made a data folder");
     // The first one did not notice.
     admin(&address, "correct horse battery").blob_push("demo/main/hello", b"hello");

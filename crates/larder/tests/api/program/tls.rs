@@ -8,7 +8,7 @@ use std::time::Duration;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use testkit::{Background, run};
+use testkit::{Api, Background, run};
 
 use super::{Place, free_address};
 
@@ -51,6 +51,8 @@ fn with_a_certificate_the_server_speaks_tls_and_says_so_in_its_challenge() {
     let (stranger, _) = certificate(&place, "other");
     let mut command = place.command(&["serve", "--listen", &address]);
     command.env("LARDER_SERVER__TLS_CERTIFICATE", certificate_file).env("LARDER_SERVER__TLS_KEY", key_file);
+    let operations = free_address();
+    command.env("LARDER_SERVER__OPERATIONS_LISTEN", &operations);
     let mut server = Background::start(&mut command);
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     server.until(|_| {
@@ -68,6 +70,8 @@ fn with_a_certificate_the_server_speaks_tls_and_says_so_in_its_challenge() {
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/"), "{}", String::from_utf8_lossy(&answer));
+    // Operators are asked for no certificate: they listen where nobody else is.
+    Api::new(format!("http://{operations}"), "nobody", "nothing").as_nobody().get("/metrics").expect(&[200]);
     // And the next one is served as before.
     ask(&address, &trusted, &request("/healthz")).expect("the server answers");
     server.terminate();
